@@ -84,6 +84,13 @@ def measured_machine(
         shutil.copytree(cache / "kernels", kept / "kernels", dirs_exist_ok=True)
 
 
+@pytest.fixture
+def short_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An n-gram of a page where a test asks what else a long text's plan says: of two million
+    characters it takes 4 s of a core."""
+    monkeypatch.setattr("model.scoring.objective.MAX_TRAIN_CHARS", 30_000)
+
+
 @pytest.fixture(autouse=True)
 def _slow_tests_know_the_machine(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("slow"):
@@ -91,10 +98,9 @@ def _slow_tests_know_the_machine(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_ray_in_fast_tests(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_ray_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     # A mistake in the text is found when a local Ray has begun to start.
-    if not request.node.get_closest_marker("slow"):
-        monkeypatch.setattr("tune.cluster.cluster.Cluster.start_local_soon", lambda _: None)
+    monkeypatch.setattr("tune.cluster.cluster.Cluster.start_local_soon", lambda _: None)
 
 
 @pytest.fixture(autouse=True)

@@ -60,6 +60,7 @@ def test_full_disk_under_standard_output_is_no_error(monkeypatch: pytest.MonkeyP
             print("nor this")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["tune.status", "tune.report", "model.score"])
 def test_command_whose_output_finds_a_full_disk_says_so(
     module: str, trained_checkpoint: Path, tiny_text: str
@@ -83,6 +84,7 @@ def test_command_whose_output_finds_a_full_disk_says_so(
     assert (done.returncode, done.stderr) == (75, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("words", ["tune.run --space ful", "tune.status nowhere"])
 def test_stream_that_is_closed_changes_no_exit_code(closed: str, words: str) -> None:

@@ -153,6 +153,7 @@ def test_what_is_no_run_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         assert "study.json must be readable" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_only_a_larger_budget_or_other_finalists_extend_a_search(tiny_text: str) -> None:
     write_inputs(tiny_text)
     console = Console(file=io.StringIO())
@@ -173,6 +174,7 @@ def test_only_a_larger_budget_or_other_finalists_extend_a_search(tiny_text: str)
     assert extends(finalist_seeds=2)
 
 
+@pytest.mark.slow
 def test_settled_search_is_extended_where_it_is_not_to_end_so(tiny_text: str) -> None:
     write_inputs(tiny_text)
     console = Console(file=io.StringIO())
@@ -216,6 +218,7 @@ def test_session_that_begins_keeps_the_time_of_those_before(tiny_text: str) -> N
         assert folder.read_study().search_seconds == 700.0
 
 
+@pytest.mark.slow
 def test_resumed_plan_says_what_text_and_flags_changed_in_the_space(
     tiny_text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -260,6 +263,7 @@ def test_resumed_run_keeps_its_narrower_axes_and_says_how_to_have_others(tiny_te
             prepare_resumed(changed, console)
 
 
+@pytest.mark.slow
 def test_local_ray_of_an_extended_run_is_as_large_as_its_trials_ask_for(
     tiny_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +288,7 @@ def test_local_ray_of_an_extended_run_is_as_large_as_its_trials_ask_for(
     assert asked == [16]
 
 
+@pytest.mark.slow
 def test_ordered_number_of_workers_is_that_of_the_resumed_plan(
     tiny_text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,6 +353,7 @@ def estimate(seconds: float, measured: float | None) -> Any:
     return SimpleNamespace(compared_with=lambda records: planned)
 
 
+@pytest.mark.slow
 def test_plan_is_the_first_sessions_until_one_asks_for_something_else(tiny_text: str) -> None:
     write_inputs(tiny_text)
     console = Console(file=io.StringIO())

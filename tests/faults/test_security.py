@@ -98,6 +98,7 @@ def test_names_in_a_storage_lead_out_of_no_folder(tmp_path: Path) -> None:
     assert list(files_below(Tampered(), "bucket/run", recursive=True)) == ["ok.json"]  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_checkpoint_in_a_storage_that_lacks_its_network_is_damaged(
     trained_checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -103,6 +103,7 @@ def test_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
+@pytest.mark.slow
 def test_lease_keeps_a_living_driver_and_no_dead_one(tmp_path: Path) -> None:
     said: list[str] = []
     first, second = Lease(str(tmp_path)), Lease(str(tmp_path))
@@ -569,6 +570,7 @@ def test_or_resume_goes_on_with_a_run_that_was_never_copied(
     assert again.mirror_root == f"{tmp_path}/store/x"
 
 
+@pytest.mark.slow
 def test_resuming_a_finished_run_copies_what_its_last_session_could_not(
     tiny_text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,6 +117,7 @@ def test_imports_keep_to_the_rooms(module: str) -> None:
             assert other_room in allowed, f"{module} imports {other}"
 
 
+@pytest.mark.slow
 def test_no_module_imports_itself_in_a_circle() -> None:
     graph = {
         module: {other for other in imported(path) if other in MODULES and other != module}
@@ -212,10 +213,12 @@ def test_command_line_modules_are_light(module: str) -> None:
     assert heavy_imports(f"import {module}") == []
 
 
+@pytest.mark.slow
 def test_search_imports_no_scipy_before_its_report() -> None:
     assert "scipy" not in heavy_imports("import tune.job.job")
 
 
+@pytest.mark.slow
 def test_this_machine_is_looked_at_without_torch() -> None:
     code = """
 import model.system.limits

@@ -94,6 +94,7 @@ def test_log_is_newest_first_with_a_conclusion_at_each_head() -> None:
     assert len(re.findall(r"^## .*\n\n\*\*.+\.\*\*$", text, re.MULTILINE)) == len(dates)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

@@ -13,6 +13,7 @@ from model.scoring.objective import prepare_corpus
 from model.text.cleaning import CLEANINGS
 
 
+@pytest.mark.slow
 def test_table_has_the_floors_that_a_search_has(
     tiny_text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

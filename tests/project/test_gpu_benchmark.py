@@ -20,6 +20,7 @@ def run(*words: str, name: str = "gpu") -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize("name", ["gpu", "gpu_steps"])
 def test_without_a_gpu_it_says_so(name: str) -> None:

@@ -2,6 +2,8 @@
 
 import xml.etree.ElementTree as ElementTree
 
+import pytest
+
 from benchmarks.growth import Cost, cost_of_character, cost_of_report, made_up_ascii, picture
 
 
@@ -22,6 +24,7 @@ def test_picture_has_a_line_for_each_kind_and_a_point_for_each_number() -> None:
     assert float(points[1][0].split(",")[1]) > float(height)  # cheaper lies lower
 
 
+@pytest.mark.slow
 def test_reports_and_characters_are_measured() -> None:
     for cost in (cost_of_report(2_000), cost_of_character(20_000)):
         assert cost.seconds > 0

@@ -34,6 +34,7 @@ def test_made_up_trials_are_as_those_of_a_search() -> None:
         assert whole == (record.status == Status.COMPLETE)
 
 
+@pytest.mark.slow
 def test_hooks_and_orders_take_some_time_and_end() -> None:
     assert report_seconds(12) > 0
     assert 0 <= orders_share(0.5) < 10

@@ -46,6 +46,7 @@ def trials(*, num_words: int, step: float = 0.01) -> list[TrialRecord]:
     ]
 
 
+@pytest.mark.slow
 def test_library_of_a_command_warns_in_vain_but_where_that_is_asked_for() -> None:
     code = (
         "import warnings; from model.system.command_line import ended_quietly\n"
@@ -62,6 +63,7 @@ def test_warnings_are_errors_of_tests_in_a_command_too() -> None:
         ended_quietly("old", lambda: warnings.warn("old", stacklevel=2) or 0)  # type: ignore[func-returns-value]
 
 
+@pytest.mark.slow
 def test_search_is_quiet_of_what_a_space_file_imports() -> None:
     Path("old.py").write_text("import warnings\nwarnings.warn('old')\nSPACE = 1\n", "utf-8")
     done = run("-m", "tune.run", "--space", "old.py", "--dry-run")
@@ -76,6 +78,7 @@ def test_importance_of_few_or_equal_trials_warns_of_nothing(num_words: int, step
     assert sum(share.share for share in shares) == pytest.approx(1.0) or not shares
 
 
+@pytest.mark.slow
 def test_report_is_quiet() -> None:
     study = dataclasses.replace(STUDY, space=EXTENDED)
     RunFolder.create(Path("few").absolute(), study).write_tables(trials(num_words=2))

@@ -15,6 +15,7 @@ RUNS = sorted(path.parent for path in (ROOT / "results" / "reference").glob("*/s
 SCORES = ["val_bits_per_char", "test_bits_per_char", "test_bits_per_letter"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", RUNS, ids=lambda folder: folder.name)
 def test_published_run_can_be_read_and_reported(folder: Path) -> None:
     run = load_run(folder)

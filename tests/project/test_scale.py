@@ -50,6 +50,7 @@ def test_stand_in_reports_the_nearest_recorded_curve() -> None:
     assert 0 < np.abs(again - small).max() < 0.1
 
 
+@pytest.mark.slow
 def test_worker_of_a_stand_in_loads_no_torch() -> None:
     code = "import sys, benchmarks.stand_in; print('torch' in sys.modules)"
     done = subprocess.run(

@@ -190,6 +190,7 @@ def test_table_of_curves(capsys: pytest.CaptureFixture[str]) -> None:
     assert alone == {"other": [at[200]] * 4 + [""], "best": [at[50]] * 4 + [""]}
 
 
+@pytest.mark.slow
 def test_star_where_ours_is_worse_seed_by_seed(capsys: pytest.CaptureFixture[str]) -> None:
     ours = np.repeat(np.linspace(0.1, 0.8, 8)[:, None], search.GRID, axis=1)
     half = np.where(np.arange(8) % 2, 0.05, -0.05)[:, None]
@@ -306,6 +307,7 @@ def world() -> Landscape:
     return small_world(recorded_curves(FEW))
 
 
+@pytest.mark.slow
 def test_world_of_few_curves(world: Landscape) -> None:
     table = recorded_curves(FEW)
     floor = 0.95 * table["val_bits_per_char"].min()
@@ -328,6 +330,7 @@ def test_world_of_few_curves(world: Landscape) -> None:
     assert known.error_bits < min(known.spread_bits / 3, unknown.error_bits)
 
 
+@pytest.mark.slow
 def test_world_repeats_itself(world: Landscape) -> None:
     again = small_world(recorded_curves(FEW))
     assert again.best == world.best
@@ -338,6 +341,7 @@ def test_world_repeats_itself(world: Landscape) -> None:
             assert repeated.curve(point)[1] == seconds
 
 
+@pytest.mark.slow
 def test_world_that_learns_from_another_text(world: Landscape) -> None:
     other_text = recorded_curves(range(14, 40))
     unseen = recorded_curves(range(40, 80))

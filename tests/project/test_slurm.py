@@ -204,6 +204,7 @@ def job(tmp_path: Path) -> Iterator[Job]:
         assert not any(Path(short).iterdir())  # each node removes its folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "mebibytes"),
     [
@@ -231,6 +232,7 @@ def test_each_node_gives_trials_what_the_job_has_there(
     assert job.num_searched == 3
 
 
+@pytest.mark.slow
 def test_rays_files_lie_in_a_folder_of_the_job_alone(job: Job) -> None:
     # The fixture looks whether they are gone.
     assert job.ended({}, SLURM_JOB_NODELIST="one,two") == (0, False), job.output
@@ -249,6 +251,7 @@ def test_rays_files_lie_in_a_folder_of_the_job_alone(job: Job) -> None:
     assert len(f"{place}{session}") <= MAX_SOCKET_BYTES
 
 
+@pytest.mark.slow
 def test_folder_of_somebody_else_is_not_used(job: Job, tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
     place = Path(job.environment["RAY_TMPDIR"], f"ray-{job.environment['SLURM_JOB_ID']}")
@@ -259,6 +262,7 @@ def test_folder_of_somebody_else_is_not_used(job: Job, tmp_path: Path) -> None:
     place.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("codes", "ends", "num_searched"),
     [
@@ -280,6 +284,7 @@ def test_search_runs_on_the_nodes_that_there_are(
     assert job.num_searched == num_searched
 
 
+@pytest.mark.slow
 def test_faults_in_a_row_are_counted_and_preemptions_are_not(job: Job) -> None:
     often = {"SLURM_RESTART_COUNT": "50"}
     assert job.ended({"tune.run": 75}, **often) == (75, True), job.output
@@ -301,6 +306,7 @@ def test_faults_in_a_row_are_counted_and_preemptions_are_not(job: Job) -> None:
     assert job.ended({}) == (0, False) and not job.faults.exists()
 
 
+@pytest.mark.slow
 def test_where_faults_cannot_be_counted_all_restarts_are(job: Job) -> None:
     job.faults.mkdir()  # as where the disk is full
     for restarts, is_requeued in (("19", True), ("20", False)):

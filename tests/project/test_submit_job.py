@@ -69,6 +69,7 @@ def dashboard() -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["home", "RAY_AUTH_TOKEN", "none"])
 def test_token_is_sent_by_who_has_one(place: str, dashboard: str, tmp_path: Path) -> None:
     needs_cluster_tools()

@@ -44,6 +44,7 @@ def test_several_are_an_axis_with_a_start_each() -> None:
     assert [start["cell"] for start in without_lstm.all_starts()] == ["gru", NAME]
 
 
+@pytest.mark.slow
 def test_several_are_compared_and_one_is_not() -> None:
     full, research = load_space("full"), load_space("research")
     both = with_cells(full, ["lstm", NAME])

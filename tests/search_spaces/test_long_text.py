@@ -17,6 +17,7 @@ def test_space_is_the_same_for_all_texts_up_to_a_million_characters(name: str) -
     assert for_text(load_space(name), 1_000_000, on_gpu=False) == load_space(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPACE_NAMES)
 @pytest.mark.parametrize("num_chars", [1_000_001, 12_000_000, 1_000_000_000])
 def test_long_text_gets_reports_within_its_epochs(name: str, num_chars: int) -> None:

@@ -69,6 +69,7 @@ def test_passages_of_a_batch_differ(model: CharLSTM, prime_T: Tensor) -> None:
     assert len({tuple(passage.tolist()) for passage in written}) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_at_once", [1, 20_000])
 def test_draws_follow_the_probabilities(num_at_once: int) -> None:
     """Both ways to draw: by noise for few logits, by inversion for many."""

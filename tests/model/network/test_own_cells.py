@@ -149,6 +149,7 @@ def test_random_draws_of_a_trial_are_not_those_of_a_user(own: str) -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.slow
 def test_workers_know_it_without_its_file(own: str, tmp_path: Path, inputs_TB: Tensor) -> None:
     expected = network(cell=own)(inputs_TB)[0].detach()
     torch.save([network(cell=own).state_dict(), inputs_TB, expected], tmp_path / "tensors")

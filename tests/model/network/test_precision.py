@@ -128,6 +128,7 @@ def test_a_cpu_without_bfloat16_trains_in_float32(
         assert not torch.is_autocast_enabled("cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_bfloat16")
 def test_file_of_a_machine_with_bfloat16_trains_here_but_a_flag_is_refused(
     tiny_corpus: PreparedCorpus,

@@ -37,6 +37,7 @@ def in_a_pattern(corpus: EncodedCorpus) -> EncodedCorpus:
     return dataclasses.replace(corpus, validation=passage, test=passage)
 
 
+@pytest.mark.slow
 def test_network_learns_a_text_of_another_kind_and_stays_as_it_was(
     network: StreamNetwork, corpus: EncodedCorpus
 ) -> None:
@@ -48,6 +49,7 @@ def test_network_learns_a_text_of_another_kind_and_stays_as_it_was(
     assert dynamic_gain(network, foreign, seed=0) == (gain_bits, num_symbols)
 
 
+@pytest.mark.slow
 def test_step_of_a_weight_that_the_training_text_never_moved_is_no_leap(
     network: StreamNetwork, corpus: EncodedCorpus
 ) -> None:
@@ -58,6 +60,7 @@ def test_step_of_a_weight_that_the_training_text_never_moved_is_no_leap(
         assert root.shape == weight.shape and root.min() > 0.1 * root.mean(), name
 
 
+@pytest.mark.slow
 def test_text_that_learning_on_would_harm_is_read_as_it_is(
     network: StreamNetwork, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,6 +82,7 @@ def test_other_cells_learn_it_too(
     assert gain_bits / num_symbols > 0.1
 
 
+@pytest.mark.slow
 def test_network_that_does_not_learn_spends_what_it_does(
     network: StreamNetwork, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +94,7 @@ def test_network_that_does_not_learn_spends_what_it_does(
     assert nats == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_only_so_much_of_a_long_passage_is_read(
     network: StreamNetwork, corpus: EncodedCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +104,7 @@ def test_only_so_much_of_a_long_passage_is_read(
     assert dynamic_seconds(10**6, num_symbols=10**9) == dynamic_seconds(10**6, num_symbols=40)
 
 
+@pytest.mark.slow
 def test_text_of_a_few_symbols_is_scored(network: StreamNetwork, corpus: EncodedCorpus) -> None:
     train, validation, test = (
         dataclasses.replace(part, symbols=part.symbols[:length])

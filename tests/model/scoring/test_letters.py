@@ -91,6 +91,7 @@ def test_probability_is_estimated_without_bias(
     assert abs(np.mean(estimates) - probability) < 4 * error
 
 
+@pytest.mark.slow
 def test_more_particles_are_better_on_average(network: StreamNetwork, probability: float) -> None:
     means = [np.mean([bits(network, n, seed) for seed in range(60)]) for n in (1, 4, 32)]
     assert means[0] > means[1] > means[2]
@@ -122,6 +123,7 @@ def test_cleanings_are_judged_on_the_same_letters(tiny_text: str) -> None:
         assert clean(clean(tiny_text, cleaning), "letters") == clean(tiny_text, "letters")
 
 
+@pytest.mark.slow
 def test_network_of_another_cleaning_has_a_trend_if_asked(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
 ) -> None:

@@ -43,6 +43,7 @@ def validation_nats(model: Network, corpus: EncodedCorpus) -> float:
     return float(symbol_nats(model, passage, context=context).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cleaning", "validation", "test"),
     [("cased", 2.0416, 2.1354), ("lower", 1.9902, 2.0563), ("letters", 1.7234, 1.8018)],

@@ -57,6 +57,7 @@ def test_another_kind_of_text_at_the_end_is_told(end: str) -> None:
     assert warning_of(mixed) == ""
 
 
+@pytest.mark.slow
 def test_texts_of_one_kind_are_not_told() -> None:
     for text in (PROSE, sentences(GERMAN, CHARS), NUMBERS[:CHARS], "xy" * CHARS):
         assert warning_of(text) == ""
@@ -83,6 +84,7 @@ def test_english_then_french_is_told() -> None:
         assert (UNLIKE in warning_of(text)) == told, name
 
 
+@pytest.mark.slow
 def test_report_tells_it_and_keeps_it() -> None:
     unlike = Resemblance(validation_bits_per_char=6.1, training_bits_per_char=2.1)
     told = loaded_run(hand_made(), resemblance=unlike)
@@ -94,6 +96,7 @@ def test_report_tells_it_and_keeps_it() -> None:
         assert UNLIKE not in report_text(quiet) and winner(quiet).caption == ""
 
 
+@pytest.mark.slow
 def test_plan_and_training_tell_it(capsys: pytest.CaptureFixture[str]) -> None:
     end = CHARS * 8 // 10
     Path("unlike.txt").write_text(PROSE[:end] + NUMBERS[: CHARS - end], encoding="utf-8")

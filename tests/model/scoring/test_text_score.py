@@ -48,6 +48,7 @@ def values_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, 
     return values
 
 
+@pytest.mark.slow
 def test_checkpoints_figures_are_those_of_its_search(
     book: Path,
     trained_checkpoint: Path,
@@ -219,6 +220,7 @@ def test_predictor_spends_what_its_members_make(
     assert 0 < whole["bits_per_raw_char"] < alone["bits_per_raw_char"]
 
 
+@pytest.mark.slow
 def test_any_model_is_scored_with_a_cache_and_a_predictor_without(
     book: Path,
     trained_checkpoint: Path,

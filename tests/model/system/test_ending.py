@@ -7,9 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from repository import ROOT
 from tiny_search import write_inputs
 from tune.console import COMMANDS
+
+pytestmark = pytest.mark.slow
 
 _COMMAND = """
 import runpy, sys

@@ -16,6 +16,7 @@ importlib.import_module(first)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     [
@@ -30,6 +31,7 @@ def test_our_processes_seldom_look_for_garbage(code: str) -> None:
     assert threshold_after(code) == 10_000
 
 
+@pytest.mark.slow
 def test_notebook_is_left_as_it_is() -> None:
     assert threshold_after("import tune; tune.search") == threshold_after("")
 

@@ -58,6 +58,7 @@ def test_marks_of_arabic_and_hebrew_text_are_text() -> None:
     assert printable("\u200fشعر\u200e abc\tdef\n") == "\u200fشعر\u200e abc\tdef\n"
 
 
+@pytest.mark.slow
 def test_status_line_of_a_server_does_nothing(
     url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,6 +103,7 @@ print(*signals, flush=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_signalled", [True, False])
 def test_end_of_stdin_is_a_signal_where_there_was_none(is_signalled: bool) -> None:
     """After a first one it would be the second, which ends at once and writes no results."""

@@ -54,6 +54,7 @@ def test_what_is_written_of_what_was_read_is_the_text(text: str) -> None:
     assert not BYTES.unknown_chars(text)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, NUM_BYTES - 1)))
 def test_any_bytes_are_written_as_pythons_decoder_has_them(symbols: list[int]) -> None:
     symbols = [*symbols, ord(".")]  # or the last character might not be whole
@@ -142,6 +143,7 @@ def test_uniform_network_scores_what_one_works_out_by_hand(
     assert scored == pytest.approx(bits["test"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_checkpoint_writes_whole_characters_side_by_side(checkpoint: Path) -> None:
     network, meta = load_checkpoint(checkpoint)
     assert meta.vocabulary == BYTES

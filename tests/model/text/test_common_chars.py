@@ -151,6 +151,7 @@ def test_uniform_network_scores_what_one_works_out_by_hand(
     assert scored == pytest.approx(bits("test"), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_letters_that_share_a_symbol_have_their_share_of_it(
     prepared: PreparedCorpus, trainer: Trainer
 ) -> None:

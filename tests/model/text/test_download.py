@@ -96,6 +96,7 @@ def test_url_of_the_user_may_be_anywhere_and_redirect_on_its_host(port: int) -> 
     assert download(onward, seconds=60) == TEXT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "rule"),
     [
@@ -189,6 +190,7 @@ def test_answer_that_ends_early_is_no_text(path: str, reason: str, port: int) ->
         download(f"{url}/{path}", seconds=60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["drip", "drip-headers"])
 def test_a_server_that_drips_is_waited_for_no_longer_than_any(path: str, port: int) -> None:
     # The server never ends by itself.

@@ -268,6 +268,7 @@ def test_published_test_part_stays_whole_in_a_long_text(monkeypatch: pytest.Monk
     assert known.text == short.text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("server")
 def test_commands_take_it_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     flags = "--epochs 1 --hidden-size 8 --cleaning cased --precision float32"

@@ -49,6 +49,7 @@ def test_no_words_leave_the_uniform_model() -> None:
     assert len(speller.bits([])) == 0
 
 
+@pytest.mark.slow
 def test_draws_follow_the_probabilities() -> None:
     speller = Speller(WORDS, "ab")
     uniform = np.random.default_rng(0).random

@@ -307,6 +307,7 @@ def test_command_lines_train_and_write(text: str, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_samples_of_a_run_say_that_they_are_words(
     checkpoint: Path, tiny_text: str, tmp_path: Path
 ) -> None:
@@ -320,6 +321,7 @@ def test_samples_of_a_run_say_that_they_are_words(
     assert sample.quality.own_bits_per_char is not None and sample.book is not None
 
 
+@pytest.mark.slow
 def test_words_of_the_reference_book(wonderland_path: Path) -> None:
     prepared = prepare_corpus(resolve_corpus(str(wonderland_path)).text, ["lower"])
     corpus = prepared.streams(TrialConfig(unit="word", min_word_count=2))

@@ -81,17 +81,20 @@ def begun(
     return begun
 
 
+@pytest.mark.slow
 def test_training_mixes_no_devices(begun: Trainer) -> None:
     trained = [each for each in begun.model.parameters() if each.requires_grad]
     assert {each.grad.device for each in trained if each.grad is not None} == {META}
 
 
+@pytest.mark.slow
 def test_validation_mixes_no_devices(begun: Trainer) -> None:
     # All is computed; its nats, which are none, are what cannot be brought to the host.
     with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
         begun.validation_nats()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_writing_mixes_no_devices(begun: Trainer, temperature: float) -> None:
     options = SamplingOptions(temperature=temperature, top_k=3, top_p=0.9)

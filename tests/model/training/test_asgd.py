@@ -26,6 +26,7 @@ def weights_of(trainer: Trainer) -> list[Tensor]:
     return [parameter.detach().clone() for parameter in trainer.model.parameters()]
 
 
+@pytest.mark.slow
 def test_mean_is_that_of_the_weights_after_the_first_part(
     config: TrialConfig, tiny_corpus: PreparedCorpus
 ) -> None:
@@ -79,6 +80,7 @@ def test_without_a_last_part_the_last_weights_are_scored(
     assert same == (decay_fraction == 0.0)
 
 
+@pytest.mark.slow
 def test_checkpoint_scores_with_the_mean_and_keeps_the_last_for_training(
     config: TrialConfig, tiny_corpus: PreparedCorpus, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from model.training.trainer import Trainer
 SMALL = "--epochs 2 --hidden-size 24 --batch-size 4 --sequence-length 16"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS)
 def test_network_is_trained_written_from_and_scored(
     cell: str, tiny_text: str, capsys: pytest.CaptureFixture[str]

@@ -50,6 +50,7 @@ def test_loaded_network_gives_equal_logits(
     assert meta.metrics.epoch == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regime", REGIMES)
 def test_passes_of_a_loaded_network_are_equal_also_after_a_score(
     regime: str, tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path

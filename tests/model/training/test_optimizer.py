@@ -83,6 +83,7 @@ def test_training_does_without_the_compiler(script: str, imports_it: bool) -> No
     assert done.stdout.strip() == str(imports_it)
 
 
+@pytest.mark.slow
 def test_adam_is_adamw_but_for_weight_decay(
     tiny_config: TrialConfig, tiny_corpus: PreparedCorpus
 ) -> None:

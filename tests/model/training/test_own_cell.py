@@ -50,6 +50,7 @@ def kept(config: TrialConfig, tiny_corpus: PreparedCorpus, tmp_path: Path) -> Pa
     return tmp_path / "kept"
 
 
+@pytest.mark.slow
 def test_resuming_in_the_middle_gives_the_identical_next_epochs(
     config: TrialConfig, tiny_corpus: PreparedCorpus, tmp_path: Path
 ) -> None:
@@ -65,6 +66,7 @@ def test_resuming_in_the_middle_gives_the_identical_next_epochs(
     assert without_seconds(list(resumed.reports())) == without_seconds(expected[2:])
 
 
+@pytest.mark.slow
 def test_letters_have_restored_bits_as_with_our_cells(
     config: TrialConfig, tiny_corpus: PreparedCorpus
 ) -> None:
@@ -78,6 +80,7 @@ def test_letters_have_restored_bits_as_with_our_cells(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_bfloat16(), reason="this CPU has no LSTM in bfloat16")
 def test_explicit_bfloat16_trains(config: TrialConfig, tiny_corpus: PreparedCorpus) -> None:
     config = dataclasses.replace(config, precision="bfloat16")
@@ -98,6 +101,7 @@ def test_network_learns_on_from_what_it_is_scored_on(
     assert gain_bits / num_symbols > 0.1
 
 
+@pytest.mark.slow
 def test_checkpoint_keeps_the_sum_of_the_file(kept: Path) -> None:
     meta = load_checkpoint(kept)[1]
     (known,) = own_cells.known_cells()
@@ -126,6 +130,7 @@ def test_checkpoint_executes_nothing_that_it_names(kept: Path) -> None:
     assert not Path("executed").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cell", "sha256"),
     [(NAME, None), (NAME, "0" * 64), ("lstm", "0" * 64), ("../my_cells.py:MyGRU", None)],
@@ -151,6 +156,7 @@ def test_checkpoint_of_our_cells_says_no_sum(trained_checkpoint: Path, tmp_path:
     assert load_checkpoint(older)[1].config.cell == "lstm"
 
 
+@pytest.mark.slow
 def test_commands_train_resume_write_and_score(
     tiny_text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,6 +190,7 @@ def test_commands_train_resume_write_and_score(
     assert "must return its output" in told and told.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_weights_of_one_cell_do_not_begin_another(
     tiny_text: str,
     kept: Path,

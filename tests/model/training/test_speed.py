@@ -43,6 +43,7 @@ def test_no_kind_of_work_takes_less_than_nothing() -> None:
             assert 0.4 < seconds_of(found, work) / seconds < 2.5
 
 
+@pytest.mark.slow
 def test_this_machine_is_measured() -> None:
     state = torch.get_rng_state()
     speed = measure_speed(FLOAT32, 32, torch.device("cpu"))

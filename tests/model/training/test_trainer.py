@@ -52,6 +52,7 @@ def test_every_character_is_predicted_exactly_once(batch_size: int) -> None:
     assert torch.equal(targets_TB[scored], inputs_TB[scored] + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("regime", ["stream", "window"])
 def test_text_that_cannot_be_written_is_trained_on(
@@ -69,6 +70,7 @@ def test_text_that_cannot_be_written_is_trained_on(
     assert first.val_nats_per_char == second.val_nats_per_char
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_reports_twice(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
 ) -> None:
@@ -101,6 +103,7 @@ def test_columns_begin_some_windows_without_a_state(
     assert torch.equal(hidden_B, cell_B) and int(hidden_B.sum()) in num_reset
 
 
+@pytest.mark.slow
 def test_interleaved_trainers_do_not_disturb_each_other(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
 ) -> None:
@@ -154,6 +157,7 @@ def test_resuming_in_the_middle_gives_the_identical_next_epochs(
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_every_step_has_dropout_also_after_a_score_and_after_resuming(
     tiny_corpus: PreparedCorpus,
     tiny_config: TrialConfig,
@@ -212,6 +216,7 @@ def test_more_reports_than_steps_are_refused(
         Trainer(config, tiny_corpus.encoded["lower"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "num_kept"),
     [
@@ -269,6 +274,7 @@ def test_training_state_that_does_not_fit_is_one_of_our_errors(
         Trainer(tiny_config, tiny_corpus.encoded["lower"]).restore(tmp_path / "kept")
 
 
+@pytest.mark.slow
 def test_network_learns(tiny_corpus: PreparedCorpus, tiny_config: TrialConfig) -> None:
     config = dataclasses.replace(
         tiny_config, epochs=30, hidden_size=48, dropout=0.0, input_dropout=0.0
@@ -314,6 +320,7 @@ def test_validation_and_test_text_never_reach_training(tiny_text: str) -> None:
     assert not (windows._windows == canary).any()
 
 
+@pytest.mark.slow
 def test_checkpoint_holds_the_best_epoch(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
 ) -> None:
@@ -331,6 +338,7 @@ def test_checkpoint_holds_the_best_epoch(
     assert resumed.last_report == reports[-1]
 
 
+@pytest.mark.slow
 def test_patience_ends_an_overfitting_training_and_keeps_the_best(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tmp_path: Path
 ) -> None:
@@ -397,6 +405,7 @@ def test_learning_rate_warms_up_stays_and_decays(
     assert sorted(rates[num_steps * 3 // 4 :], reverse=True) == rates[num_steps * 3 // 4 :]
 
 
+@pytest.mark.slow
 def test_every_arithmetic_learns_as_torchs_float32_does(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig
 ) -> None:
@@ -445,6 +454,7 @@ def test_seeds_differ_by_study_and_trial() -> None:
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
+@pytest.mark.slow
 def test_command_line_trains_saves_and_resumes(
     tmp_path: Path, tiny_text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -472,6 +482,7 @@ def begun(tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tiny_text: str)
     return Path("kept")
 
 
+@pytest.mark.slow
 def test_checkpoint_that_a_link_leads_to_is_gone_on_with(begun: Path) -> None:
     Path("link").symlink_to(begun)
     assert train.main(["--corpus", "book.txt", "--checkpoint", "link", "--resume"]) == 0
@@ -503,6 +514,7 @@ def test_full_gpu_is_told_in_one_line(
     assert capsys.readouterr().err.endswith("fit into memory: there is no room for 20.00 GiB\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "rule"),
     [

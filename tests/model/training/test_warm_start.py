@@ -46,6 +46,7 @@ def meta(folder: str) -> dict[str, object]:
     return values
 
 
+@pytest.mark.slow
 def test_resume_alone_goes_on_with_the_settings_and_the_text(
     book: str, capsys: Errors, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_resume_alone_goes_on_with_the_settings_and_the_text(
     assert "epochs must be that of the checkpoint ../mine, 3, got 4" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_long_text_that_is_split_by_position_is_found_again(
     book: str, capsys: Errors, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -90,6 +92,7 @@ def test_long_text_that_is_split_by_position_is_found_again(
     assert meta("own")["corpus"] is None  # that file alone is another text
 
 
+@pytest.mark.slow
 def test_text_that_is_read_otherwise_is_told_with_the_flags_that_do_it(
     tiny_text: str, capsys: Errors
 ) -> None:
@@ -104,6 +107,7 @@ def test_text_that_is_read_otherwise_is_told_with_the_flags_that_do_it(
     assert "or another --encoding or --keep-front-matter" in line
 
 
+@pytest.mark.slow
 def test_text_that_is_gone_is_asked_for(book: str, tiny_text: str, capsys: Errors) -> None:
     assert train.main(["--corpus", book, *SMALL.split(), "--checkpoint", "mine"]) == 0
     Path(book).rename("moved.txt")
@@ -148,6 +152,7 @@ def test_url_is_not_written_down() -> None:
     assert dataclasses.replace(corpus, location="alice").path_or_name == "alice"
 
 
+@pytest.mark.slow
 def test_init_begins_with_the_weights_and_tells_and_records_it(
     book: str, tiny_text: str, capsys: Errors, tmp_path: Path
 ) -> None:

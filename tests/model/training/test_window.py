@@ -159,6 +159,7 @@ def test_generation_slides_the_window(corpus: EncodedCorpus, tmp_path: Path) -> 
         pattern = [*pattern[1:], index]
 
 
+@pytest.mark.slow
 def test_training_goes_on_whatever_the_patience(corpus: EncodedCorpus) -> None:
     # A step of 1 spoils the network in the first epoch: no later one is better for long.
     config = dataclasses.replace(CONFIG, epochs=6, learning_rate=1.0, patience_epochs=1)

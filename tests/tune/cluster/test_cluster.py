@@ -17,6 +17,9 @@ from tune.cluster.cluster import Cluster
 from tune.cluster.resources import Node, TrialResources
 from tune.cluster.trial_memory import GIBIBYTE
 
+START_LOCAL_SOON = Cluster.start_local_soon
+"""Before conftest.py replaces it for each test."""
+
 
 @pytest.mark.parametrize(
     ("error", "reason"),
@@ -133,7 +136,7 @@ def test_a_local_ray_measures_in_a_worker(monkeypatch: pytest.MonkeyPatch) -> No
     )
     monkeypatch.setattr("tune.cluster.cluster.MEASURE_SECONDS", 3_600)
     with Cluster(None) as cluster:
-        cluster.start_local_soon()
+        START_LOCAL_SOON(cluster)
         held = bytearray(1 << 28)  # a text, which is read meanwhile
         held[:: 1 << 12] = b"x" * (1 << 16)
         cluster.take_memory()

@@ -281,6 +281,7 @@ def no_home() -> Path:
     raise RuntimeError("Could not determine home directory.")
 
 
+@pytest.mark.slow
 def test_ray_that_does_not_start_is_one_line_and_leaves_nothing(
     short: Path,
     tiny_text: str,

@@ -39,6 +39,7 @@ def node(gibibytes: float, cpus: int = 2) -> Node:
     return Node(num_cpus=cpus, num_gpus=0, memory_bytes=gibibytes * GIBIBYTE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["quick", "full", "extended", "documented", "research"])
 def test_extremes_bound_the_space(name: str, tiny_corpus: PreparedCorpus) -> None:
     space = load_space(name)
@@ -130,6 +131,7 @@ def test_what_no_node_holds_is_refused_with_its_axes(memory: TrialMemory) -> Non
     assert f"needs {needed:.1f} GiB, the largest node has 2 GiB" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "rules", "gibibytes", "way_out"),
     [

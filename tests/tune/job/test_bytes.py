@@ -26,6 +26,7 @@ TEXT = "Ça va, 漢字か? 🐇 naïve Zoë, déjà vu.\n" * 60
 IN_BYTES = ["--fix", "unit=byte", "--fix", "cleaning=cased"]
 
 
+@pytest.mark.slow
 def test_plan_counts_bytes_whatever_is_fixed_first(capsys: pytest.CaptureFixture[str]) -> None:
     flags = write_inputs(TEXT)
     expected = f"cased, bytes       {len(split_text(TEXT).train.encode()):,} training bytes"

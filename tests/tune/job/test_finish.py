@@ -33,6 +33,7 @@ def prepared(text: str) -> tuple[Study, Console]:
     return prepare(StudyOptions(space=space, corpus=corpus, name="done"), console), console
 
 
+@pytest.mark.slow
 def test_page_that_fails_does_not_cost_the_run_its_end(
     tiny_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +60,7 @@ def test_page_that_fails_does_not_cost_the_run_its_end(
     assert Path("results/done/report.md").exists()
 
 
+@pytest.mark.slow
 def test_network_that_is_gone_is_told_and_so_is_a_warning_of_the_text(
     tiny_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +78,7 @@ def test_network_that_is_gone_is_told_and_so_is_a_warning_of_the_text(
     )
 
 
+@pytest.mark.slow
 def test_run_that_had_finished_prints_the_last_event_and_says_so(tiny_text: str) -> None:
     study, console = prepared(tiny_text)
     folder = RunFolder.create(study.run_path, study_file(study, None, None))
@@ -106,6 +109,7 @@ def test_printed_commands_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
         assert any(word.startswith("my results/ten") for word in words)
 
 
+@pytest.mark.slow
 def test_why_nothing_was_confirmed_is_in_study_json(tiny_text: str) -> None:
     _, space, _, corpus = write_inputs(tiny_text)
     console = Console(file=io.StringIO())
@@ -130,6 +134,7 @@ def test_why_nothing_was_confirmed_is_in_study_json(tiny_text: str) -> None:
     assert reason(result, finalists=3) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [50, 80, 300])
 def test_table_fits_the_terminal_and_each_part_of_it_names_its_trials(
     tiny_text: str, width: int

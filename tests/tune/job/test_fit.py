@@ -31,7 +31,7 @@ from tune.job.resume import _check_space, prepared_study
 from tune.monitoring.json_events import JsonConsole
 from tune.planning.study import StudyOptions
 
-pytestmark = pytest.mark.usefixtures("measured_machine")
+pytestmark = pytest.mark.usefixtures("measured_machine", "short_floor")
 
 NUMBERS = "".join(f"{n},{n * n % 977},{n % 13}\n" for n in range(2_000))
 """A table: the cleaning letters keeps next to nothing of it."""
@@ -88,6 +88,7 @@ def test_text_of_one_symbol_is_refused_and_a_cleaning_that_leaves_one_left_out(
     assert "'lower' leaves 'a'" in found.left_out[0]
 
 
+@pytest.mark.slow
 def test_plan_tells_what_is_left_out_and_a_resumed_run_may_name_its_space(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -127,6 +128,7 @@ def test_resumed_run_of_a_narrowed_space_may_name_it() -> None:
         _check_space(load_space("full"), narrowed, table, StudyOptions(space="full"))
 
 
+@pytest.mark.slow
 def test_space_that_has_fewer_configurations_than_trials_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -146,6 +148,7 @@ def test_space_that_has_fewer_configurations_than_trials_says_so(
     assert "budget: 6 trials, all configurations of the space, " in said
 
 
+@pytest.mark.slow
 def test_plan_tells_of_words_that_are_none(capsys: pytest.CaptureFixture[str]) -> None:
     Path("han.txt").write_text("道可道非常道。名可名非常名。" * 3_000, encoding="utf-8")
     flags = ["--space", "extended", "--corpus", "han.txt", "--dry-run"]
@@ -166,6 +169,7 @@ def test_plan_tells_of_words_that_are_none(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr() == ("", f"tune.run: warning: {NO_WORDS}\n")
 
 
+@pytest.mark.slow
 def test_plan_warns_those_who_read_it_of_a_busy_machine(
     tiny_text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,6 +206,7 @@ def test_default_text_is_told_in_events_too(
         assert json.loads(events.getvalue())["text"] == "corpus: file book.txt"
 
 
+@pytest.mark.slow
 def test_resumed_run_of_a_long_text_may_name_its_space() -> None:
     named, long = load_space("full"), corpus("tea for two " * 100_000)
     options = StudyOptions(space="full", resume="long")
@@ -217,6 +222,7 @@ def test_resumed_run_of_a_long_text_may_name_its_space() -> None:
             _check_space(named, dataclasses.replace(stored, base=base), long, options)
 
 
+@pytest.mark.slow
 def test_time_budget_brings_layer_norm_unless_it_is_fixed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -240,6 +246,7 @@ def test_time_budget_brings_layer_norm_unless_it_is_fixed(
     assert "  normalization      layer, except in baselines\n" in said
 
 
+@pytest.mark.slow
 def test_plan_says_how_far_a_time_budget_cuts_the_base(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -270,6 +277,7 @@ def test_resumed_run_may_have_the_layer_norm_that_its_time_asked_for() -> None:
             _check_space(named, changed, text, options)
 
 
+@pytest.mark.slow
 def test_what_is_fixed_stays_on_a_long_text() -> None:
     Path("long.txt").write_text("tea for two at the hatter's house. " * 60_000, encoding="utf-8")
     for rule, value in (("normalization=none", "none"), ("normalization=layer", "layer")):

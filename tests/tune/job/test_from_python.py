@@ -254,6 +254,7 @@ def test_ctrl_c_before_there_is_a_run_ends_the_search(
     assert not process.is_running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "error"),
     [
@@ -295,6 +296,7 @@ def test_signal_of_others_before_there_is_a_run_is_told(begin: Begin) -> None:
         begin("import sys; sys.exit(143)").wait_for_run()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [0, 2])
 def test_resumed_run_has_begun_when_its_options_are_checked(code: int, begin: Begin) -> None:
     run = Path("results/fetched")
@@ -342,6 +344,7 @@ Path("code").write_text(str(run.main(["--space", "quick", "--log-format", "json"
 """
 
 
+@pytest.mark.slow
 def test_search_ends_with_a_python_that_is_killed() -> None:
     Path("stand_in.py").write_text(CHILD, encoding="utf-8")
     parent = subprocess.Popen([sys.executable, "-c", PARENT])
@@ -407,6 +410,7 @@ def run_folder(tmp_path: Path) -> RunFolder:
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_is_read_anew_whenever_it_is_asked(run_folder: RunFolder) -> None:
     run = tune.load_run("ten")
     assert len(run.trials) == 3 and run.finalists.empty and not run.is_running
@@ -432,6 +436,7 @@ def test_a_run_is_read_anew_whenever_it_is_asked(run_folder: RunFolder) -> None:
         tune.load_run("eleven")
 
 
+@pytest.mark.slow
 def test_importance_of_the_axes_is_a_table(run_folder: RunFolder) -> None:
     run = tune.load_run("ten")
     assert run.importance().empty  # too few trials
@@ -443,6 +448,7 @@ def test_importance_of_the_axes_is_a_table(run_folder: RunFolder) -> None:
     assert found["share"].sum() == pytest.approx(1.0) and (found["low"] < found["high"]).all()
 
 
+@pytest.mark.slow
 def test_space_that_python_gives_stays_where_the_runs_command_finds_it(
     run_folder: RunFolder, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -464,6 +470,7 @@ def test_space_that_python_gives_stays_where_the_runs_command_finds_it(
     assert len([*Path("results/.spaces").iterdir()]) == 1
 
 
+@pytest.mark.slow
 def test_report_is_a_page_in_a_notebook(run_folder: RunFolder) -> None:
     report = tune.load_run("ten").report()
     assert repr(report).startswith("# ") and "val_bits_per_char" in repr(report)

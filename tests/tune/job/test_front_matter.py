@@ -83,6 +83,7 @@ def test_resumed_run_knows_that_its_passages_were_texts_of_their_own() -> None:
     assert study.corpus.path_or_name is corpus.path_or_name is study.prepared.location is None
 
 
+@pytest.mark.slow
 def test_resumed_run_reads_the_encoding_that_it_began_with() -> None:
     text = "Élodie a trouvé la clé près du café.\n" * 400
     book = Path("old.txt").resolve()
@@ -113,6 +114,7 @@ def test_run_whose_text_cannot_be_read_twice_is_resumed(location: str) -> None:
     assert prepared_study(options, QUIET).corpus.text == text
 
 
+@pytest.mark.slow
 def test_resumed_run_is_judged_on_the_text_that_it_began_with() -> None:
     words = random.Random(0)
     for name in ("book", "held", "other"):

@@ -102,6 +102,7 @@ def test_time_budget_shortens_none_and_leaves_seeds_what_the_trainings_do(
     assert reserved_seconds(study, trained(study), 1) == 0.0
 
 
+@pytest.mark.slow
 def test_documented_experiments_are_finalists_only_if_asked_for(tiny_text: str) -> None:
     Path("book.txt").write_text(tiny_text * 20, encoding="utf-8")
     options = StudyOptions(space="documented", corpus="book.txt")
@@ -109,6 +110,7 @@ def test_documented_experiments_are_finalists_only_if_asked_for(tiny_text: str) 
     assert prepare(dataclasses.replace(options, finalists=3), QUIET).wants_finalists
 
 
+@pytest.mark.slow
 def test_plan_names_the_configurations(
     files: tuple[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

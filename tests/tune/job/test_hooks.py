@@ -89,6 +89,7 @@ def test_search_tells_its_trackers_and_its_end_but_no_run_folder_does(tiny_text:
     assert not Path("told.json").exists()
 
 
+@pytest.mark.slow
 def test_tracker_that_cannot_be_had_is_one_line_before_the_text_is_read() -> None:
     flags = ["--space", "quick", "--corpus", "nowhere.txt"]
     for named in ("nowhere.py:Class", "nowhere"):

@@ -95,6 +95,7 @@ def test_command_has_the_outcome_on_its_standard_input(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_webhook_is_posted_the_same(folder: RunFolder, capfd: pytest.CaptureFixture[str]) -> None:
     with webhook() as (url, bodies):
         end(folder, url)
@@ -153,6 +154,7 @@ def test_command_that_leaves_something_running_is_not_waited_for(
     os.kill(int(Path("left").read_text()), signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [302, 307, 500])
 def test_webhook_that_refuses_is_one_line_without_its_address(
     code: int, folder: RunFolder, capfd: pytest.CaptureFixture[str]
@@ -163,6 +165,7 @@ def test_webhook_that_refuses_is_one_line_without_its_address(
     assert len(bodies) == 1  # no redirect was followed
 
 
+@pytest.mark.slow
 def test_webhook_that_is_silent_or_gone_is_one_line(
     folder: RunFolder, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

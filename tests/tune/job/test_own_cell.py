@@ -111,6 +111,7 @@ def test_all_commands_take_cells_in_both_spellings() -> None:
     assert parser.parse_args([]).cell == []
 
 
+@pytest.mark.slow
 def test_resumed_run_needs_the_file_that_it_began_with(theirs: StudyOptions) -> None:
     with pytest.raises(ConfigError, match=f"the file of the cell {NAME} must be named.*--cell"):
         prepared_study(theirs, QUIET)
@@ -152,6 +153,7 @@ def test_each_cell_that_a_user_compares_has_a_finalist_and_a_row(tiny_text: str)
     assert "| lstm | 4 | 0 | 0 | 2.0000 |  |\n| gru | 1 | 1 | 4 | 3.4000 |  |" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_repeated", [False, True])
 def test_resumed_run_compares_its_cells_as_it_began(
     theirs: StudyOptions, is_repeated: bool
@@ -242,6 +244,7 @@ def test_keyword_is_the_option() -> None:
     assert parse_options(flags).cell == ["lstm", NAME]
 
 
+@pytest.mark.slow
 def test_report_of_a_run_with_one_needs_no_file() -> None:
     base = dataclasses.replace(SPACE.base, cell=NAME)
     folder = RunFolder.create(Path("results").resolve() / "theirs")
@@ -340,6 +343,7 @@ def test_command_of_the_page_runs(tiny_text: str) -> None:
     assert shlex.split(documents.commands(own_cell.PAGE)[0])[-1] == NAME
 
 
+@pytest.mark.slow
 def test_options_without_one_are_checked_without_torch(tiny_text: str) -> None:
     """A local Ray starts once they are: 2 s later with it."""
     Path("book.txt").write_text(tiny_text, encoding="utf-8")

@@ -161,6 +161,7 @@ def test_scoring_takes_as_long_as_the_passages_are_not_as_the_epoch_is(
     assert predictor._scoring_seconds(study, same_rate) == pytest.approx(0.1 * an_epoch, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["char", "word"])
 def test_predictor_of_networks_of_a_kind_is_saved_scored_and_writes(
     unit: str, tiny_text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -249,6 +250,7 @@ def folder(trained_checkpoint: Path, tiny_corpus: PreparedCorpus) -> RunFolder:
     return folder
 
 
+@pytest.mark.slow
 def test_report_has_the_predictor_its_members_and_what_each_brings(folder: RunFolder) -> None:
     assert report.main([str(folder.path)]) == 0
     text = folder.report_file.read_text(encoding="utf-8")
@@ -287,6 +289,7 @@ def test_samples_are_written_by_the_predictor_too(folder: RunFolder) -> None:
     assert first.quality.own_bits_per_char is not None
 
 
+@pytest.mark.slow
 def test_damaged_predictor_does_not_cost_the_run_its_end(
     folder: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -305,6 +305,7 @@ def few_timings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "_PROBES", speed._PROBES[: len(WORK_KINDS)])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_timings")
 def test_dry_run_prints_the_plan_and_writes_nothing(
     wonderland_path: Path, capsys: pytest.CaptureFixture[str]
@@ -397,6 +398,7 @@ def test_mistake_is_one_line_and_exit_code_2(
     assert sorted(Path.cwd().rglob("*")) == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_timings")
 def test_space_that_no_memory_holds_is_refused_in_the_plan(
     tiny_text: str, capsys: pytest.CaptureFixture[str]

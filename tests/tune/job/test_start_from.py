@@ -82,6 +82,7 @@ def test_a_run_gives_so_many_at_most() -> None:
     assert [start["cleaning"] for start in starts] == ["cased", "lower", "letters", "cased"]
 
 
+@pytest.mark.slow
 def test_what_lies_outside_the_new_space_is_left_out() -> None:
     name = write_run("some", [trial(0, 1.9, hidden_size=400), trial(1, 2.0, hidden_size=200)])
     narrow = {**SPACE.distributions, "hidden_size": IntDistribution(64, 256)}
@@ -96,6 +97,7 @@ def test_what_lies_outside_the_new_space_is_left_out() -> None:
     assert of(write_run("base", [trial(0, 1.9)])) == []  # the new search begins with it as it is
 
 
+@pytest.mark.slow
 def test_epochs_of_a_text_of_another_length_are_those_as_far_up_the_axis() -> None:
     full = dataclasses.replace(load_space("full"), baselines=())
     long = for_text(full, 16_000_000, on_gpu=False)
@@ -156,6 +158,7 @@ def test_second_run_gives_what_the_first_one_did_not() -> None:
     assert [start["hidden_size"] for start in starts] == [100, 64]
 
 
+@pytest.mark.slow
 def test_axes_of_another_space_are_taken_with_their_conditions() -> None:
     extended = dataclasses.replace(load_space("extended"), starts=())
     word = dataclasses.replace(extended.base, unit="word", min_word_count=3, hidden_size=200)
@@ -197,6 +200,7 @@ def test_an_older_study_has_no_starts() -> None:
     assert SearchSpace.from_dict(values) == SPACE
 
 
+@pytest.mark.slow
 def test_plan_shows_them_and_a_resumed_run_keeps_them(
     tiny_text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -229,6 +229,7 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err.count("\n") == 2
 
 
+@pytest.mark.slow
 def test_status_needs_no_torch_and_no_ray(folder: RunFolder) -> None:
     with History(folder.history_file) as history:
         add_all(history)
@@ -281,6 +282,7 @@ def test_run_in_a_storage(
     assert "must be a folder with study.json" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_finalists_of_an_earlier_session_are_not_what_a_leased_run_does(
     folder: RunFolder,
 ) -> None:
@@ -304,6 +306,7 @@ def test_finalists_of_an_earlier_session_are_not_what_a_leased_run_does(
         assert (found.left_seconds is not None) == is_searching
 
 
+@pytest.mark.slow
 def test_numbers_of_tables_steer_as_those_of_python_do(folder: RunFolder) -> None:
     with History(folder.history_file) as history:
         add_all(history)

@@ -104,6 +104,7 @@ def test_configurations_are_drawn_from_the_space_by_the_seed() -> None:
     assert len(random_configs(space, 2, seed=2**62)) == 2
 
 
+@pytest.mark.slow
 def test_more_trials_take_longer_and_more_places_shorter(tiny_corpus: PreparedCorpus) -> None:
     few, many = (estimate_of(tiny_corpus, trials=num).plan for num in (10, 100))
     low, high = many.seconds
@@ -159,6 +160,7 @@ def test_a_large_search_is_not_simulated_for_minutes(tiny_corpus: PreparedCorpus
         assert len(played) == 2 * times  # the short end and the long
 
 
+@pytest.mark.slow
 def test_finalists_take_their_time(tiny_corpus: PreparedCorpus) -> None:
     study = study_of(tiny_corpus, trials=20)
     without, confirmed = (Estimate(with_finalists(study, num), SPEED, 2).plan for num in (0, 3))
@@ -191,6 +193,7 @@ def test_scoring_the_test_passage_is_a_part_of_the_plan(tiny_corpus: PreparedCor
     assert Estimate(study, at_once, 1).plan.seconds[0] > 4 * 3 * least / simulation.ERROR
 
 
+@pytest.mark.slow
 def test_plan_says_if_the_finalists_are_in_it(tiny_corpus: PreparedCorpus) -> None:
     study = with_finalists(study_of(tiny_corpus, trials=20), 3)
     whole = Estimate(study, SPEED, 2).plan
@@ -211,6 +214,7 @@ def test_plan_says_if_the_finalists_are_in_it(tiny_corpus: PreparedCorpus) -> No
     assert said(None, finalists=0) == ""
 
 
+@pytest.mark.slow
 def test_plan_says_how_much_time_is_kept_for_the_finalists(tiny_corpus: PreparedCorpus) -> None:
     whole = Estimate(with_finalists(study_of(tiny_corpus, trials=20), 3), SPEED, 2).plan
 
@@ -236,6 +240,7 @@ def test_plan_says_how_much_time_is_kept_for_the_finalists(tiny_corpus: Prepared
     assert kept == (0.0, 0.0) and line.endswith("; none of the time budget is reserved for them")
 
 
+@pytest.mark.slow
 def test_finalists_are_planned_in_what_a_short_search_leaves(tiny_corpus: PreparedCorpus) -> None:
     """They need more than is kept free for them, but the trials end long before the limit."""
     study = with_finalists(study_of(tiny_corpus, trials=4), 3)
@@ -244,6 +249,7 @@ def test_finalists_are_planned_in_what_a_short_search_leaves(tiny_corpus: Prepar
     assert min(Estimate(limited, SPEED, 2).plan.num_confirmations) == 18
 
 
+@pytest.mark.slow
 def test_resumed_search_is_planned_without_what_has_ended(tiny_corpus: PreparedCorpus) -> None:
     study = with_finalists(study_of(tiny_corpus, trials=100), 3)
     whole = Estimate(study, SPEED, 2)
@@ -260,6 +266,7 @@ def test_resumed_search_is_planned_without_what_has_ended(tiny_corpus: PreparedC
     assert time_line(study, 2, more).endswith(" more for the rest, including the finalists")
 
 
+@pytest.mark.slow
 def test_search_that_is_over_is_planned_without_its_other_trials(
     tiny_corpus: PreparedCorpus,
 ) -> None:
@@ -328,6 +335,7 @@ def test_plan_says_where_asha_compares_trials_and_where_it_cannot(
     assert said(4, 4) == "ASHA stops no trial: none continues past the first rung, epoch 4"
 
 
+@pytest.mark.slow
 def test_plan_says_within_what_asha_compares(tiny_corpus: PreparedCorpus) -> None:
     study = study_of(tiny_corpus, load_space("extended"))
     assert asha_phrase(study).startswith("ASHA keeps about 1 in 3 of each unit at epochs 1, 3, ")

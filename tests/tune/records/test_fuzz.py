@@ -157,6 +157,7 @@ def history_lines() -> list[str]:
 LINES = history_lines()
 
 
+@pytest.mark.slow
 @fuzzed
 @given(data=st.data())
 def test_history(data: st.DataObject, tmp_path: Path) -> None:
@@ -230,6 +231,7 @@ def test_samples(text: str, tmp_path: Path) -> None:
         assert read_json(path, Samples, "a run's samples") == samples
 
 
+@pytest.mark.slow
 @fuzzed
 @given(text=changed({"seconds": 9.0, "cpu_joules": 7.5, "gpu_joules": None}))
 def test_energy(text: str, tmp_path: Path) -> None:
@@ -357,6 +359,7 @@ def test_tables(data: st.DataObject, tmp_path: Path) -> None:
         tolerate(lambda: (run.best, report_text(run)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("column", "value", "refused"),
     [

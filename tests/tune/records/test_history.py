@@ -96,6 +96,7 @@ def test_resumed_trial_has_each_epoch_once() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_every_cut_of_the_file_can_be_read_and_gone_on_with() -> None:
     write(started(0), epoch(0, 1, 3.0), epoch(0, 2, 2.8), ended(0, Status.COMPLETE, "é"))
     whole = PATH.read_bytes()

@@ -37,6 +37,7 @@ JSON = st.recursive(
 FIELDS = ("id", "action", "trial", "config", "workers", "time_budget_seconds")
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.binary()

@@ -105,6 +105,7 @@ def with_finalists(name: str, shift: float, *, num_seeds: int = 3) -> str:
     return name
 
 
+@pytest.mark.slow
 def test_lead_of_a_run_is_said_to_be_noise_or_more(capsys: pytest.CaptureFixture[str]) -> None:
     names = [with_finalists(name, shift) for name, shift in (("far", 0.2), ("near", 0.01))]
     assert report.main([make("nothing", trials=0), *names, with_finalists("_first_", 0.0)]) == 0
@@ -132,6 +133,7 @@ def test_training_that_two_runs_share_counts_once(capsys: pytest.CaptureFixture[
     assert "- two: 0.0000 bits more" in text and ": within noise." in text
 
 
+@pytest.mark.slow
 def test_nothing_is_said_of_noise_where_it_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     make("whole", finalists=True)
     make("other")
@@ -141,6 +143,7 @@ def test_nothing_is_said_of_noise_where_it_is_unknown(capsys: pytest.CaptureFixt
         assert "noise" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_runs_that_were_not_judged_alike_are_refused_with_the_reason(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

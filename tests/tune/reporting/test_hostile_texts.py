@@ -62,6 +62,7 @@ def folder(tmp_path: Path) -> RunFolder:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leaf", text_leaves(PLANNED.to_json()), ids=str)
 def test_study_file(leaf: tuple[Any, ...], folder: RunFolder) -> None:
     values = json.loads(json.dumps(PLANNED.to_json()))
@@ -81,6 +82,7 @@ def test_study_file(leaf: tuple[Any, ...], folder: RunFolder) -> None:
     assert "<script>pwned" not in page and "<img src=http" not in page and "\x1b" not in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["baseline", "error", "trial_id"])
 def test_tables(column: str, folder: RunFolder) -> None:
     for path, table in (

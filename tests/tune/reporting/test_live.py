@@ -33,6 +33,7 @@ def wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_search_goes_on_while_tables_are_written(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,7 @@ def test_report_is_the_golden_one_byte_for_byte() -> None:
     assert text_of(hand_made(), FINALISTS) == GOLDEN.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["extended", "extended-python-docs", "full"])
 def test_report_of_a_published_run_is_the_published_one(name: str, tmp_path: Path) -> None:
     published = ROOT / "results" / "reference" / name
@@ -77,6 +78,7 @@ def test_texts_of_others_are_no_markup() -> None:
     assert "<" not in text and "\x1b" not in text and "![" not in text
 
 
+@pytest.mark.slow
 def test_winner_is_compared_with_what_the_search_started_from() -> None:
     base, *others = hand_made()[3:]
     assert (
@@ -133,6 +135,7 @@ def test_parts_of_epochs_are_counted() -> None:
     assert "| 0.0200 | 2 | 1 |" in text  # the first rung: two trials reached it, one was stopped
 
 
+@pytest.mark.slow
 def test_field_that_only_the_baselines_have_otherwise_is_among_the_settings() -> None:
     space = with_layer_norm(dataclasses.replace(SPACE, most_chars=1_000_000), kept=())
     records = [
@@ -148,6 +151,7 @@ def test_field_that_only_the_baselines_have_otherwise_is_among_the_settings() ->
     assert "normalization" not in text_of(hand_made())
 
 
+@pytest.mark.slow
 def test_winner_of_a_worthless_search_has_a_warning() -> None:
     reason = "no trial was better than a uniform guess: <b>"
     assert f"**Warning**: {reason.replace('<', '&lt;')}." in text_of(
@@ -186,6 +190,7 @@ def test_trials_of_one_configuration_are_one_row() -> None:
     assert not any("repeat" in note for note in best_notes(loaded_run(records)))
 
 
+@pytest.mark.slow
 def test_what_was_planned_stands_beside_what_it_took() -> None:
     assert "Planned time" not in text_of(hand_made())  # a run from before there were estimates
     estimate = PlannedTime(
@@ -224,6 +229,7 @@ def test_what_was_planned_stands_beside_what_it_took() -> None:
         assert "Planned time: 5m to 25m.\n" in text
 
 
+@pytest.mark.slow
 def test_unconfirmed_winner_is_said_to_be_one() -> None:
     earlier = text_of(hand_made())  # its study.json does not say why
     assert "To find out, use `--finalists` and leave time for them in the time budget." in earlier
@@ -238,6 +244,7 @@ def test_unconfirmed_winner_is_said_to_be_one() -> None:
     assert "one training of each says nothing about noise" in text_of(hand_made(), one_each)
 
 
+@pytest.mark.slow
 def test_finalists_of_an_earlier_version_are_read() -> None:
     path = Path("finalists.csv")
     FINALIST_TABLE.write(FINALISTS, path)
@@ -255,6 +262,7 @@ def test_finalists_of_an_earlier_version_are_read() -> None:
     assert "2.0800" in text and "per letter of the test passage" not in text
 
 
+@pytest.mark.slow
 def test_finalists_without_bits_per_letter_have_the_reason_in_their_row() -> None:
     others = {
         "not for words": {"unit": "word"},
@@ -283,6 +291,7 @@ def test_finalists_without_bits_per_letter_have_the_reason_in_their_row() -> Non
     assert "have none." not in limited
 
 
+@pytest.mark.slow
 def test_best_of_each_unit_stands_beside_that_of_each_cleaning() -> None:
     word = dataclasses.replace(SPACE.base, unit="word")
     words = [
@@ -329,6 +338,7 @@ def test_importance_finds_the_axis_that_matters() -> None:
     assert axis_shares(loaded_run(records[:5])) == []
 
 
+@pytest.mark.slow
 def test_command_redoes_the_report_from_the_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,6 +77,7 @@ def test_lead_of_the_lowest_is_held_against_the_range_of_all() -> None:
     )
 
 
+@pytest.mark.slow
 def test_equal_configurations_are_seldom_told_apart() -> None:
     searches = np.random.default_rng(1).normal(2.0, 0.01, size=(4_000, 5, 3))
     deviations = np.sqrt(searches.var(axis=2, ddof=1).mean(axis=1))
@@ -112,6 +113,7 @@ def test_equal_configurations_that_scatter_unlike_are_seldom_told_apart() -> Non
     assert np.mean([_is_said_to_lead(scores) for scores in searches]) < 0.09
 
 
+@pytest.mark.slow
 def test_ranks_within_noise_are_counted_from_the_winner_down() -> None:
     # The studentized range of 5, with three degrees of freedom: 7.50 in any table; times 0.0183.
     # The search's order is not the table's.

@@ -116,6 +116,7 @@ def page_of(
     return Page(folder.page_file.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_page_says_who_won_how_surely_and_at_what_cost() -> None:
     page = page_of(hand_made(), finalists=True, samples=SAMPLES)
     words = page.words()
@@ -167,6 +168,7 @@ def test_order_that_the_test_passage_does_not_have_is_named() -> None:
     assert "more than noise. On the test passage, 0.1300 more." in said
 
 
+@pytest.mark.slow
 def test_every_picture_has_its_place_and_says_what_it_shows() -> None:
     page = page_of(hand_made(), finalists=True)
     places = {
@@ -180,6 +182,7 @@ def test_every_picture_has_its_place_and_says_what_it_shows() -> None:
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.slow
 def test_pictures_hold_what_the_tables_do() -> None:
     figures = page_of(hand_made(), finalists=True).figures()
     traces = {trace["name"]: trace for trace in figures["slice-hidden_size"]["data"]}
@@ -195,6 +198,7 @@ def test_pictures_hold_what_the_tables_do() -> None:
     assert sorted(anew["in the search"]["x"]) == [1.96, 2.1, 2.15, 2.2, 3.4]
 
 
+@pytest.mark.slow
 def test_trial_without_a_conditional_axis_has_a_gap_there() -> None:
     # The base's values lie on no scale of the axes: 0 has no logarithm, "none" is no choice.
     space = dataclasses.replace(
@@ -223,6 +227,7 @@ def test_trial_without_a_conditional_axis_has_a_gap_there() -> None:
     assert heights[4][6:8] == [1.0, 0.0]
 
 
+@pytest.mark.slow
 def test_whatever_a_run_holds_is_shown_and_never_run() -> None:
     space = dataclasses.replace(
         SPACE,
@@ -263,6 +268,7 @@ def test_whatever_a_run_holds_is_shown_and_never_run() -> None:
     assert "<script>" not in json.dumps(page.figures()) + page.scripts[1]
 
 
+@pytest.mark.slow
 def test_policy_lets_the_two_scripts_run_and_nothing_be_loaded() -> None:
     page = page_of(hand_made())
     (policy,) = (
@@ -279,6 +285,7 @@ def test_policy_lets_the_two_scripts_run_and_nothing_be_loaded() -> None:
     assert hashes == expected
 
 
+@pytest.mark.slow
 def test_runs_with_little_in_them_give_pages_that_read_well() -> None:
     running = {"ended": STILL_RUNNING}
     for records, study, said, unsaid in (
@@ -299,6 +306,7 @@ def test_runs_with_little_in_them_give_pages_that_read_well() -> None:
     assert "best-so-far" in page.figures()
 
 
+@pytest.mark.slow
 def test_page_says_why_the_winner_is_not_confirmed() -> None:
     reason = "12 trainings would take 3m; --resume with a larger --time-budget trains them"
     words = page_of(hand_made(), study={"unconfirmed": reason}).words()
@@ -312,6 +320,7 @@ def test_page_says_why_the_winner_is_not_confirmed() -> None:
     assert reason not in confirmed.words()
 
 
+@pytest.mark.slow
 def test_axes_that_only_some_trials_have_are_drawn_for_those() -> None:
     space = load_space("extended")
     records = made_up_records(space, 30)
@@ -325,6 +334,7 @@ def test_axes_that_only_some_trials_have_are_drawn_for_those() -> None:
     assert sorted(drawn) == words and 0 < len(words) < 30
 
 
+@pytest.mark.slow
 def test_page_and_samples_md_show_the_passages_of_samples_json() -> None:
     page = page_of(hand_made(), samples=SAMPLES)
     run = load_run(Path("run"))
@@ -346,6 +356,7 @@ def test_page_and_samples_md_show_the_passages_of_samples_json() -> None:
     assert text.endswith("Temperature 0.5:\n\n    off with\n\nTemperature 1:\n\n    his head")
 
 
+@pytest.mark.slow
 def test_samples_of_earlier_runs_are_shown_as_they_are() -> None:
     folder = RunFolder.create(Path("run").resolve())
     folder.samples_file.write_bytes(b"# Samples\n\n<b>\x1b[2Jsaid | \xff he\n")
@@ -354,6 +365,7 @@ def test_samples_of_earlier_runs_are_shown_as_they_are() -> None:
     assert "Sample text" not in page.words()
 
 
+@pytest.mark.slow
 def test_damaged_samples_are_refused_in_one_line() -> None:
     page_of(hand_made(), samples=SAMPLES)
     path = Path("run/samples.json")
@@ -364,6 +376,7 @@ def test_damaged_samples_are_refused_in_one_line() -> None:
             load_run(Path("run"))
 
 
+@pytest.mark.slow
 def test_sections_of_both_reports_are_one_list() -> None:
     corpus = dataclasses.replace(
         STUDY.corpus,
@@ -419,6 +432,7 @@ def test_trials_lie_in_as_few_rows_as_were_at_work() -> None:
     assert busy_share(ran) == pytest.approx(70 / 120)
 
 
+@pytest.mark.slow
 def test_spread_of_an_importance_comes_from_resamples() -> None:
     run = loaded_run(made_up_records(SPACE, 40))
     shares = axis_shares(run, resamples=10)
@@ -430,6 +444,7 @@ def test_spread_of_an_importance_comes_from_resamples() -> None:
     assert [share.low for share in axis_shares(run)] == [None] * len(shares)
 
 
+@pytest.mark.slow
 def test_live_page_costs_a_share_and_never_ends_a_search(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -461,6 +476,7 @@ def test_live_page_costs_a_share_and_never_ends_a_search(
     ] * 3
 
 
+@pytest.mark.slow
 def test_a_run_in_progress_has_its_light_page() -> None:
     folder = RunFolder.create(Path("live").resolve())
     folder.write_study(dataclasses.replace(STUDY, ended=STILL_RUNNING))
@@ -492,6 +508,7 @@ def test_page_of_a_thousand_trials_is_small() -> None:
     assert Path("run/report.html").stat().st_size < 6_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_parts_of_epochs_read_as_numbers_of_passes() -> None:
     """Two of a long text's trials, whose epochs are whole only now and then."""

@@ -31,6 +31,7 @@ def run(tmp_path: Path) -> str:
     return str(folder.path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("main", [report.main, status.main])
 def test_report_and_status(
     main: Callable[[list[str]], int], run: str, capsys: pytest.CaptureFixture[str]

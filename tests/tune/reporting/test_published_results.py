@@ -116,6 +116,7 @@ def test_ours_stand_beside_theirs_in_bits_and_nats() -> None:
     assert "restored" not in text
 
 
+@pytest.mark.slow
 def test_report_has_the_section_for_published_corpora_alone() -> None:
     assert "## Beside published results" in report_text(run_on("ptb-char"))
     for run in (

@@ -138,6 +138,7 @@ def test_windows_have_equal_hashes_where_they_are_equal(length: int) -> None:
     assert len(window_hashes("short", 6)) == 0
 
 
+@pytest.mark.slow
 def test_longest_copy_is_the_one_a_search_of_all_finds() -> None:
     generator = random.Random(4)
     for _ in range(30):
@@ -311,6 +312,7 @@ def test_figures_are_the_fields() -> None:
     assert set(FIGURES) == {field.name for field in dataclasses.fields(TextQuality)}
 
 
+@pytest.mark.slow
 def test_quality_table_of_a_run_and_what_it_decides(
     trained_checkpoint: Path, tiny_text: str, tmp_path: Path
 ) -> None:
@@ -352,6 +354,7 @@ def test_quality_table_of_a_run_and_what_it_decides(
     assert line.endswith(f"(distance {nearest['distance']:.1f})")
 
 
+@pytest.mark.slow
 def test_samples_say_where_words_would_be_clauses(
     tiny_config: TrialConfig, tmp_path: Path, tiny_text: str
 ) -> None:
@@ -393,6 +396,7 @@ def test_without_its_book_a_run_still_writes(trained_checkpoint: Path, tmp_path:
     assert "At each temperature" not in folder.samples_file.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_run_finds_its_book_again_unless_it_has_changed(tmp_path: Path, tiny_text: str) -> None:
     path = tmp_path / "book.txt"
     path.write_text(tiny_text, encoding="utf-8")

@@ -67,6 +67,7 @@ def test_each_axis_moves_by_a_quarter_of_its_length(study: optuna.Study) -> None
         assert places.std() == pytest.approx(0.88 * SPREAD, abs=0.03), axis
 
 
+@pytest.mark.slow
 def test_names_are_drawn_anew_all_alike(study: optuna.Study) -> None:
     axes: dict[str, BaseDistribution] = {
         "cleaning": CategoricalDistribution(("cased", "lower", "letters")),

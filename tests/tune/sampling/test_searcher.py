@@ -232,6 +232,7 @@ def test_resumed_search_has_each_trial_once_as_the_whole_one_has(
         assert resumed.suggest("a") == whole.suggest("b")
 
 
+@pytest.mark.slow
 def test_what_cma_es_keeps_changes_no_proposal(tmp_path: Path) -> None:
     kept, fresh = (make(tmp_path / name, sampler="cmaes")[0] for name in ("kept", "fresh"))
     ends: dict[int, list[int]] = {}
@@ -319,6 +320,7 @@ def test_grid_is_proposed_without_repeats_until_it_is_exhausted(
     assert len(told) == 38
 
 
+@pytest.mark.slow
 def test_resumed_search_repeats_nothing_either(tmp_path: Path) -> None:
     space = dataclasses.replace(QUICK, baselines=(), distributions=GRID)
     first, _ = make(tmp_path, space=space)
@@ -430,6 +432,7 @@ def _diverging(folder: Path, sampler: str, seed: int, end: dict[str, Any] | None
     return failed[10:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [{"outcome": Outcome.DIVERGED.value, "error": "NaN"}, None])
 @pytest.mark.parametrize("sampler", LEARNING)
 def test_trials_that_fail_keep_the_sampler_away(

@@ -113,6 +113,7 @@ def test_long_search_still_finds_the_good_place() -> None:
     assert np.mean([abs(point["y"] - 0.2) for point in found]) < 0.15
 
 
+@pytest.mark.slow
 def test_what_is_shown_does_not_depend_on_when_it_was_last_asked() -> None:
     """A resumed search asks for the first time after many trials."""
     thinning = Thinning()

@@ -82,6 +82,7 @@ def test_a_smaller_trial_after_a_larger_one_tells_nothing(
     assert without.values() == nothing
 
 
+@pytest.mark.slow
 @needs_linux
 def test_trial_tells_what_it_took_and_keeps_nothing_of_the_last(
     memory: TrialMemory,

@@ -111,6 +111,7 @@ def test_what_a_trial_raises_is_reported_in_one_line_and_then_raised(
     assert trainable.step()["epoch"] == 1
 
 
+@pytest.mark.slow
 def test_next_worker_goes_on_from_the_newest_whole_checkpoint_of_the_session(
     tiny_config: TrialConfig, trainable: CharLSTMTrainable, tmp_path: Path
 ) -> None:
@@ -127,6 +128,7 @@ def test_next_worker_goes_on_from_the_newest_whole_checkpoint_of_the_session(
     assert trainable.step()["epoch"] == 2
 
 
+@pytest.mark.slow
 def test_checkpoint_carries_also_the_epochs_of_the_worker_before(
     tiny_config: TrialConfig, trainable: CharLSTMTrainable, tmp_path: Path
 ) -> None:
@@ -145,6 +147,7 @@ def test_checkpoint_carries_also_the_epochs_of_the_worker_before(
         assert [result["epoch"] for result in reported] == list(range(1, epochs + 1))
 
 
+@pytest.mark.slow
 def test_checkpoint_without_its_reports_is_left_for_the_one_before(
     tiny_config: TrialConfig, trainable: CharLSTMTrainable, tmp_path: Path
 ) -> None:
@@ -187,6 +190,7 @@ def test_trial_does_not_begin_anew_because_its_storage_is_silent(
     assert trainable.step()["epoch"] == 2
 
 
+@pytest.mark.slow
 def test_worker_keeps_its_two_newest_checkpoints_and_removes_a_dead_ones_too(
     trainable: CharLSTMTrainable, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ def built(compiled: Path) -> Path:
     return folder / compiled.name
 
 
+@pytest.mark.slow
 def test_it_is_built_once_and_for_its_user_alone(
     built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,6 +50,7 @@ def test_it_is_built_once_and_for_its_user_alone(
     assert build() is not None
 
 
+@pytest.mark.slow
 def test_it_is_kept_where_new_files_are_their_groups_to_write(
     compiled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,6 +63,7 @@ def test_it_is_kept_where_new_files_are_their_groups_to_write(
     assert path.name == compiled.name and path.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.slow
 def test_another_source_is_another_file(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +126,7 @@ def test_library_that_is_none_is_no_kernel() -> None:
     assert build() is None
 
 
+@pytest.mark.slow
 def test_each_precision_has_its_own_file(built: Path) -> None:
     if library.load_kernel.__wrapped__(torch.bfloat16) is None:
         pytest.skip("no AVX512-BF16 here")
@@ -138,6 +142,7 @@ def test_without_it_auto_is_torch_and_fused_is_refused(monkeypatch: pytest.Monke
         resolve_arithmetic(TrialConfig(kernel="fused"), cpu)
 
 
+@pytest.mark.slow
 def test_training_goes_on_without_a_compiler(tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("the quick brown fox jumps over the lazy dog\n" * 200, "utf-8")
