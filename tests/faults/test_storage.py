@@ -106,12 +106,14 @@ def test_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_lease_keeps_a_living_driver_and_no_dead_one(tmp_path: Path) -> None:
     said: list[str] = []
-    first, second = Lease(str(tmp_path)), Lease(str(tmp_path))
+    storage = tmp_path / "storage"
+    storage.mkdir()
+    first, second = Lease(str(storage)), Lease(str(storage))
     first.take(said.append)
     assert first.renew()
     # The holder is this process, which is alive: renewing shows it.
     child = subprocess.Popen(
-        [sys.executable, "-c", RENEWS, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", RENEWS, str(storage)], stdout=subprocess.PIPE, text=True
     )
     try:
         assert child.stdout is not None and child.stdout.readline() == "mine\n"
@@ -125,7 +127,7 @@ def test_lease_keeps_a_living_driver_and_no_dead_one(tmp_path: Path) -> None:
     second.take(said.append)  # at once: the process is gone
     assert len(said) == 1
     second.release()
-    assert list(tmp_path.iterdir()) == []
+    assert list(storage.iterdir()) == []
 
 
 RENEWS = f"""

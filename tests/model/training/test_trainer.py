@@ -486,7 +486,7 @@ def begun(tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, tiny_text: str)
 def test_checkpoint_that_a_link_leads_to_is_gone_on_with(begun: Path) -> None:
     Path("link").symlink_to(begun)
     assert train.main(["--corpus", "book.txt", "--checkpoint", "link", "--resume"]) == 0
-    assert sorted(map(str, Path().iterdir())) == ["book.txt", "kept", "link"]
+    assert {path.name for path in Path().iterdir()} - {"cache"} == {"book.txt", "kept", "link"}
     assert Path("link").is_symlink() and read_meta(begun).last_metrics.epoch == 3
 
 
