@@ -129,7 +129,7 @@ def test_text_that_is_gone_is_asked_for(book: str, tiny_text: str, capsys: Error
         ("http://127.0.0.1:1/a", "the text of .*: http://127.0.0.1:1/a is no path"),
         ("book.txt", "the text of .*: book.txt is no path"),  # of whoever opens the checkpoint
         ("/" + "x" * 5_000, "with --corpus: /x.*File name too long"),
-        ("/a\0b", "with --corpus: /a.*embedded null byte"),
+        ("/a\0b", "with --corpus: /a.*embedded null"),
     ],
 )
 def test_text_of_a_checkpoint_is_a_file_or_a_corpus(
