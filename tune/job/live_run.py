@@ -17,7 +17,7 @@ from tune.records.load import LoadedRun, load_run
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import StudyFile
 from tune.records.tables import Table
-from tune.reporting.axes import axis_table
+from tune.reporting.axes import RESAMPLES, axis_shares
 from tune.reporting.markdown_report import report_text
 from tune.reporting.page import page_text, samples_markdown
 
@@ -120,7 +120,7 @@ class Run:
             The columns axis, share (they sum to 1), low and high: the middle 80 % of the shares
             over resamples of the trials, as on the page. No rows if there are too few trials.
         """
-        return axis_table(self.loaded)
+        return axis_shares(self.loaded, resamples=RESAMPLES)
 
     def generate(
         self,
