@@ -65,20 +65,7 @@ def page_text(run: LoadedRun, samples: str = "") -> str:
     rows, columns = _table(run)
     drawn = [(section, section.draw() if section.draw else []) for section in sections]
     loader = jinja2.PackageLoader("tune.reporting")
-    environment = jinja2.Environment(
-        loader=loader,
-        autoescape=True,
-        finalize=_printable,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "anchor": _anchor,
-        "breakable": _breakable,
-        "markdown": _html,
-        "shown": shown,
-    }
+    environment = _environment(loader)
     plotly, script, style = (
         Markup(loader.get_source(environment, name)[0])
         for name in (PLOTLY, "report.js", "report.css")
@@ -103,16 +90,39 @@ def page_text(run: LoadedRun, samples: str = "") -> str:
         plotly=plotly,
         script=script,
         style=style,
-        policy="; ".join(
-            (
-                "default-src 'none'",
-                f"script-src {_hash(plotly)} {_hash(script)}",
-                "style-src 'unsafe-inline'",
-                "img-src data: blob:",
-                "base-uri 'none'",
-                "form-action 'none'",
-            )
-        ),
+        policy=_policy(plotly, script),
+    )
+
+
+def _environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        finalize=_printable,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "anchor": _anchor,
+        "breakable": _breakable,
+        "markdown": _html,
+        "shown": shown,
+    }
+    return environment
+
+
+def _policy(*scripts: str) -> str:
+    """Return the content security policy of a page with these scripts and no others."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {' '.join(map(_hash, scripts))}",
+            "style-src 'unsafe-inline'",
+            "img-src data: blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
     )
 
 
