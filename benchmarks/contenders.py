@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.documented import whole_corpus
 from model.config import TrialConfig
@@ -72,19 +72,6 @@ def ours(shape: Shape, regime: str, kernel: str = "auto") -> tuple[Train, int]:
     return train, shape.batch_size * (config.sequence_length if regime == "stream" else 1)
 
 
-class _Sequences(Dataset[tuple[Tensor, Tensor]]):
-    def __init__(self, symbols: Tensor) -> None:
-        self.symbols = symbols
-
-    def __len__(self) -> int:
-        return (len(self.symbols) - 1) // STREAM_LENGTH
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        start = index * STREAM_LENGTH
-        stop = start + STREAM_LENGTH
-        return self.symbols[start:stop], self.symbols[start + 1 : stop + 1]
-
-
 class _Tutorial(nn.Module):
     def __init__(self, shape: Shape, vocabulary_size: int, *, window: bool) -> None:
         super().__init__()
@@ -113,12 +100,14 @@ def plain_pytorch(shape: Shape, regime: str) -> tuple[Train, int]:
     symbols = torch.from_numpy(corpus.train.symbols).long()
     vocabulary_size = len(corpus.vocabulary)
     window = regime == "window"
-    dataset: Dataset[Any]
     if window:
         inputs = symbols[:-1].unfold(0, WINDOW_LENGTH, 1)[..., None].float() / vocabulary_size
-        dataset = TensorDataset(inputs, symbols[WINDOW_LENGTH:])
+        targets = symbols[WINDOW_LENGTH:]
     else:
-        dataset = _Sequences(symbols)
+        count = (len(symbols) - 1) // STREAM_LENGTH * STREAM_LENGTH
+        inputs = symbols[:count].view(-1, STREAM_LENGTH)
+        targets = symbols[1 : count + 1].view(-1, STREAM_LENGTH)
+    dataset = TensorDataset(inputs, targets)
     loader = DataLoader(dataset, batch_size=shape.batch_size, shuffle=True, drop_last=True)
     model = _Tutorial(shape, vocabulary_size, window=window)
     optimizer = torch.optim.Adam(model.parameters())

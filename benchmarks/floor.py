@@ -17,7 +17,6 @@ import numpy as np
 from model.scoring.objective import MAX_TRAIN_CHARS, Floors, measured_floor
 from model.text.cleaning import CLEANINGS, RAW
 from model.text.corpus import resolve_corpus
-from model.text.grams import Smoothing
 from model.text.ngram import choose_order
 from model.text.streams import encode_corpus, split_text
 
@@ -59,25 +58,17 @@ def floor_cost(text: str, cleanings: Sequence[str]) -> FloorCost:
         found[name] = measured_floor(split, corpus, order)
         fit_seconds[name] = time.process_time() - start
     peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    earlier = {
+        name: measured_floor(split, corpus, WITTEN_BELL_ORDER, "witten-bell")
+        for name, corpus in streams.items()
+    }
     return FloorCost(
         floors=Floors(order=order, of_cleaning=found),
-        witten_bell=floors_of_order(text, cleanings, WITTEN_BELL_ORDER, "witten-bell"),
+        witten_bell=Floors(order=WITTEN_BELL_ORDER, of_cleaning=earlier),
         order_seconds=order_seconds,
         fit_seconds=fit_seconds,
         peak_bytes=peak_bytes,
     )
-
-
-def floors_of_order(
-    text: str, cleanings: Sequence[str], order: int, smoothing: Smoothing
-) -> Floors:
-    """Return the floors with an n-gram of a given order."""
-    split = split_text(text)
-    found = {
-        name: measured_floor(split, encode_corpus(split, name), order, smoothing)
-        for name in cleanings
-    }
-    return Floors(order=order, of_cleaning=found)
 
 
 def made_up_text(text: str, num_chars: int) -> str:

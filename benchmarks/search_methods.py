@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import optuna
+from optuna.samplers import RandomSampler, TPESampler
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
@@ -85,101 +86,53 @@ class RayMethod:
         return True
 
 
-class RandomSearcher(Searcher):
-    """Random proposals for Ray's schedulers."""
+def stock(sampler: type[RandomSampler | TPESampler], *, base_first: bool = False) -> Factory:
+    """Return Ray's own OptunaSearch and ASHA, with its documentation's settings.
 
-    def __init__(self, space: SearchSpace, seed: int) -> None:
-        super().__init__(metric=RUNNING_BEST, mode="min")
-        self._distributions = dict(space.distributions)
-        self._study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
-
-    def suggest(self, trial_id: str) -> dict[str, Any]:
-        """Propose a configuration."""
-        return self._study.ask(self._distributions).params
-
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        """Ignore the result."""
-
-    def save(self, checkpoint_path: str) -> None:
-        """Do nothing."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Do nothing."""
-
-
-def asha(num_epochs: int, **changes: Any) -> AsyncHyperBandScheduler:
-    """Return Ray's ASHA with its documentation's settings."""
-    values = {
-        "time_attr": "training_iteration",
-        "metric": RUNNING_BEST,
-        "mode": "min",
-        "max_t": num_epochs,
-        "grace_period": 1,
-        "reduction_factor": 3,
-        **changes,
-    }
-    return AsyncHyperBandScheduler(**values)
-
-
-def random_asha(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
-    """Random configurations and Ray's ASHA."""
-    return RayMethod(RandomSearcher(space, seed), asha(num_epochs), dict)
-
-
-def ray_optuna(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
-    """Ray's own OptunaSearch (Optuna's default sampler, TPE) and Ray's ASHA."""
-    return _ray_optuna(space, num_epochs, seed, first=[])
-
-
-def ray_optuna_base_first(
-    space: SearchSpace, num_epochs: int, seed: int, num_workers: int
-) -> Method:
-    """The same, starting with the base with which ours starts."""
-    return _ray_optuna(space, num_epochs, seed, first=space.all_starts())
-
-
-def _ray_optuna(
-    space: SearchSpace, num_epochs: int, seed: int, first: list[dict[str, Any]]
-) -> Method:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        searcher = OptunaSearch(
-            dict(space.distributions),
-            metric=RUNNING_BEST,
-            mode="min",
-            seed=seed,
-            points_to_evaluate=first or None,
-        )
-    return RayMethod(searcher, asha(num_epochs), dict)
-
-
-def ours(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
-    """The product: its searcher, its scheduler, its starting point, no baselines."""
-    space = dataclasses.replace(space, baselines=())
-    return Product(space, num_epochs, seed, default_sampler(num_workers))
-
-
-def ours_with_baselines(
-    space: SearchSpace, num_epochs: int, seed: int, num_workers: int
-) -> Method:
-    """The product with the three baselines, trained in full first as in `full` and `extended`."""
-    return Product(space, num_epochs, seed, default_sampler(num_workers))
-
-
-def ours_judged_once(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
-    """The product, but trials are judged once at each rung and never promoted."""
-    budget = dataclasses.replace(space.budget, promotes=False)
-    space = dataclasses.replace(space, baselines=(), budget=budget)
-    return Product(space, num_epochs, seed, default_sampler(num_workers))
-
-
-def ours_by(sampler: str) -> Factory:
-    """Return the product with a given `--sampler`."""
+    Args:
+        sampler: Optuna's; OptunaSearch's default is TPESampler.
+        base_first: Whether it starts with the base with which ours starts.
+    """
 
     def make(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
-        return Product(dataclasses.replace(space, baselines=()), num_epochs, seed, sampler)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            searcher = OptunaSearch(
+                dict(space.distributions),
+                metric=RUNNING_BEST,
+                mode="min",
+                sampler=sampler(seed=seed),
+                points_to_evaluate=space.all_starts() if base_first else None,
+            )
+        asha = AsyncHyperBandScheduler(
+            time_attr="training_iteration",
+            metric=RUNNING_BEST,
+            mode="min",
+            max_t=num_epochs,
+            grace_period=1,
+            reduction_factor=3,
+        )
+        return RayMethod(searcher, asha, dict)
+
+    return make
+
+
+def ours(
+    sampler: str | None = None, *, has_baselines: bool = False, promotes: bool = True
+) -> Factory:
+    """Return the product: its searcher, its scheduler, its starting point.
+
+    Args:
+        sampler: As `--sampler`; None takes the default.
+        has_baselines: Whether it trains the three baselines in full first, as in `full`.
+        promotes: Whether trials wait at rungs; otherwise they are judged once at each.
+    """
+
+    def make(space: SearchSpace, num_epochs: int, seed: int, num_workers: int) -> Method:
+        budget = dataclasses.replace(space.budget, trials=MAX_TRIALS, promotes=promotes)
+        baselines = space.baselines if has_baselines else ()
+        space = dataclasses.replace(space, budget=budget, baselines=baselines)
+        return Product(space, num_epochs, seed, sampler or default_sampler(num_workers))
 
     return make
 
@@ -188,8 +141,6 @@ class Product(RayMethod):
     """The product's searcher and scheduler, connected as in a search."""
 
     def __init__(self, space: SearchSpace, num_epochs: int, seed: int, sampler: str) -> None:
-        budget = dataclasses.replace(space.budget, trials=MAX_TRIALS)
-        space = dataclasses.replace(space, budget=budget)
         study = optuna.create_study(direction="minimize")
         fill_study(study, space, records=())
         self._records: dict[int, TrialRecord] = {}
@@ -237,13 +188,13 @@ class Product(RayMethod):
 
 
 METHODS: dict[str, Factory] = {
-    "random, ASHA": random_asha,
-    "OptunaSearch, ASHA": ray_optuna,
-    "OptunaSearch, ASHA, base first": ray_optuna_base_first,
-    "ours": ours,
-    **{f"ours, --sampler {name}": ours_by(name) for name in SAMPLERS},
-    "ours, judged once": ours_judged_once,
-    "ours, baselines first": ours_with_baselines,
+    "random, ASHA": stock(RandomSampler),
+    "OptunaSearch, ASHA": stock(TPESampler),
+    "OptunaSearch, ASHA, base first": stock(TPESampler, base_first=True),
+    "ours": ours(),
+    **{f"ours, --sampler {name}": ours(name) for name in SAMPLERS},
+    "ours, judged once": ours(promotes=False),
+    "ours, baselines first": ours(has_baselines=True),
 }
 """Maps names to methods."""
 SLOW = ("ours, --sampler gp",)

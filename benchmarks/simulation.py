@@ -32,14 +32,10 @@ class Search:
     Attributes:
         seconds: Simulated times at which new best values were found.
         values: These values, decreasing.
-        num_trials: Number of trials that started.
-        num_epochs: Number of epochs that ended.
     """
 
     seconds: list[float] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
-    num_trials: int = 0
-    num_epochs: int = 0
 
     def best_at(self, seconds: float) -> float:
         """Return the best value so far; infinity before the first epoch."""
@@ -71,7 +67,6 @@ def simulate(
         trial = f"{len(curves):05d}"
         values, epoch_seconds = curves[trial] = landscape.curve(method.suggest(trial))
         done = method.epochs_done(trial)
-        search.num_trials += done == 0
         running = min(map(float, values[:done]), default=float("inf"))
         heapq.heappush(events, (now + epoch_seconds, order, trial, done + 1, running))
 
@@ -83,7 +78,6 @@ def simulate(
             break
         values, epoch_seconds = curves[trial]
         running = min(running, float(values[epoch - 1]))
-        search.num_epochs += 1
         if running < best:
             best = running
             search.seconds.append(now)

@@ -75,7 +75,7 @@ def test_search_is_quiet_of_what_a_space_file_imports() -> None:
 def test_importance_of_few_or_equal_trials_warns_of_nothing(num_words: int, step: float) -> None:
     run = loaded_run(trials(num_words=num_words, step=step), space=EXTENDED)
     shares = axis_shares(run, resamples=5)  # pytest makes an error of a warning
-    assert sum(share.share for share in shares) == pytest.approx(1.0) or not shares
+    assert shares["share"].sum() == pytest.approx(1.0) or shares.empty
 
 
 @pytest.mark.slow

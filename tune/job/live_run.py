@@ -17,9 +17,9 @@ from tune.records.load import LoadedRun, load_run
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import StudyFile
 from tune.records.tables import Table
-from tune.reporting.axes import axis_table
+from tune.reporting.axes import RESAMPLES, axis_shares
 from tune.reporting.markdown_report import report_text
-from tune.reporting.page import page_text, samples_markdown
+from tune.reporting.page import page_text
 
 PAGE_PIXELS = 800
 """Height of a report's page in a notebook."""
@@ -108,10 +108,9 @@ class Run:
 
     def report(self) -> Report:
         """Return the report as it is now."""
-        loaded, samples = self.loaded, ""
-        if isinstance(self.location, Path):
-            samples = samples_markdown(loaded, RunFolder(self.location))
-        return Report(markdown=report_text(loaded), page=page_text(loaded, samples))
+        loaded = self.loaded
+        folder = RunFolder(self.location) if isinstance(self.location, Path) else None
+        return Report(markdown=report_text(loaded), page=page_text(loaded, folder))
 
     def importance(self) -> Table:
         """Return each axis's share in separating good trials from bad, largest first.
@@ -120,7 +119,7 @@ class Run:
             The columns axis, share (they sum to 1), low and high: the middle 80 % of the shares
             over resamples of the trials, as on the page. No rows if there are too few trials.
         """
-        return axis_table(self.loaded)
+        return axis_shares(self.loaded, resamples=RESAMPLES)
 
     def generate(
         self,

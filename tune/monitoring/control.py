@@ -9,6 +9,7 @@ import numpy as np
 from model.config import ARITHMETIC_FIELDS, TrialConfig
 from model.errors import ConfigError
 from model.system.durations import parse_duration
+from model.system.filesystem import is_uri
 from search_spaces import SearchSpace
 from tune.monitoring.status import is_driven
 from tune.records.history import read_search
@@ -67,7 +68,7 @@ class Control:
         location = str(self._location)
         with local_folder(location, lambda folder: folder.live_files) as folder:
             self._check(order, folder)
-            leave_request(location if "://" in location else str(folder.path), order)
+            leave_request(location if is_uri(location) else str(folder.path), order)
         return order
 
     def _check(self, order: Order, folder: RunFolder) -> None:

@@ -85,15 +85,17 @@ class RunStatus:
         if alive:  # a session starts by writing study.json: the time before was a pause
             session_seconds = max(0.0, time.time() - folder.study_file.stat().st_mtime)
             seconds += min(silent_seconds, session_seconds)
-        searches = alive and not trains_finalists(folder)
+        retrains = alive and trains_finalists(folder)
         return cls(
             path=folder.path,
             study=study,
-            state=_state(folder, study, location or str(folder.path), alive=alive),
+            state=_state(study, location or str(folder.path), alive=alive, retrains=retrains),
             alive=alive,
             silent_seconds=silent_seconds,
             search_seconds=seconds,
-            left_seconds=_left_seconds(space, search_state, seconds) if searches else None,
+            left_seconds=(
+                _left_seconds(space, search_state, seconds) if alive and not retrains else None
+            ),
             search_state=search_state,
             num_finalist_trainings=num_ended(finalists.values()),
             predictor=predictor_row(PREDICTOR_TABLE.read(folder.predictor_file)),
@@ -192,10 +194,9 @@ def _is_leased(folder: RunFolder) -> bool:
     return lease.exists() and time.time() - lease.stat().st_mtime < STALE_SECONDS
 
 
-def _state(folder: RunFolder, study: StudyFile, location: str, *, alive: bool) -> str:
+def _state(study: StudyFile, location: str, *, alive: bool, retrains: bool) -> str:
     if alive:
-        confirming = trains_finalists(folder)
-        return "running, retraining the finalists" if confirming else "running"
+        return "running, retraining the finalists" if retrains else "running"
     # Not `resume` from study.json: others may have written that, and the user would run it.
     cells = cell_words(filter(is_own_cell, study.cells))
     command = f"python -m tune.run --resume {shlex.quote(location)}{cells}"

@@ -37,24 +37,7 @@ LEAST_COUNT = 5
 as many do in 3 of 100 searches."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class AxisShare:
-    """How much an axis mattered.
-
-    Attributes:
-        axis: Its name.
-        share: Its share in separating good trials from bad, 0 to 1.
-        low: The 0.1 quantile of the share over resamples; None without resamples.
-        high: The 0.9 quantile.
-    """
-
-    axis: str
-    share: float
-    low: float | None = None
-    high: float | None = None
-
-
-def axis_shares(run: LoadedRun, *, resamples: int = 0) -> list[AxisShare]:
+def axis_shares(run: LoadedRun, *, resamples: int = 0) -> pd.DataFrame:
     """Return each axis's share in separating good trials from bad, largest first.
 
     Trials that ASHA stopped count with their best value so far, which blurs the effect of
@@ -67,7 +50,9 @@ def axis_shares(run: LoadedRun, *, resamples: int = 0) -> list[AxisShare]:
         resamples: How many; 0 gives shares without a spread.
 
     Returns:
-        Shares that sum to 1; empty if there are too few trials or they are all equal.
+        The columns axis, share (they sum to 1), low and high: the 0.1 and 0.9 quantiles of the
+        share over resamples, None without. No rows if there are too few trials or they are all
+        equal.
     """
     measured = _frozen_trials(run)
     shares = _shares(measured)
@@ -79,18 +64,11 @@ def axis_shares(run: LoadedRun, *, resamples: int = 0) -> list[AxisShare]:
         resampled = _shares([measured[index] for index in indices])
         for axis, of_axis in drawn.items():
             of_axis += [resampled.get(axis, 0.0)] if resampled else []
-    found = []
+    rows = []
     for axis, share in shares.items():
         low, high = np.quantile(drawn[axis], MIDDLE).tolist() if drawn[axis] else (None, None)
-        found.append(AxisShare(axis=axis, share=share, low=low, high=high))
-    return found
-
-
-def axis_table(run: LoadedRun) -> pd.DataFrame:
-    """Return what `axis_shares` does with RESAMPLES, one row an axis."""
-    columns = [field.name for field in dataclasses.fields(AxisShare)]
-    shares = axis_shares(run, resamples=RESAMPLES)
-    return pd.DataFrame(map(dataclasses.asdict, shares), columns=columns)
+        rows.append((axis, share, low, high))
+    return pd.DataFrame(rows, columns=["axis", "share", "low", "high"])
 
 
 def _frozen_trials(run: LoadedRun) -> list[FrozenTrial]:

@@ -198,10 +198,9 @@ def axis_importance(run: LoadedRun) -> Section:
     """Return the section on the importance of the axes."""
     title, page_title = "Importance of each axis", "Which axis mattered"
     shares = axis_shares(run)
-    if not shares:
+    if shares.empty:
         unknown = "There are too few distinct trials to tell."
         return Section(title=title, page_title=page_title, body=(unknown,))
-    table = pd.DataFrame([{"axis": share.axis, "share": share.share} for share in shares])
     note = (
         "PED-ANOVA over all measured trials. Trials that ASHA stopped blur the effect of `epochs`."
     )
@@ -222,7 +221,7 @@ def axis_importance(run: LoadedRun) -> Section:
     )
     return Section(
         title=title,
-        body=(table, note + left_out),
+        body=(shares[["axis", "share"]], note + left_out),
         page_title=page_title,
         caption=(
             "PED-ANOVA over all measured trials: each axis's share in what separates the best "

@@ -72,7 +72,9 @@ def described(run: LoadedRun) -> str:
 
 def facts(run: LoadedRun) -> list[tuple[str, str, str]]:
     """Return label, value and explanation of each fact below the headline, so far."""
-    return [*_score_facts(run), _cost(run), _sureness(run)] if run.has_result else [_cost(run)]
+    if not run.has_result:
+        return [_cost(run)]
+    return [*_score_facts(run), _cost(run), ("Confidence", *_sureness(run))]
 
 
 def _against(run: LoadedRun, winner: pd.Series) -> str:
@@ -151,41 +153,26 @@ def _cost(run: LoadedRun) -> tuple[str, str, str]:
     )
 
 
-def _sureness(run: LoadedRun) -> tuple[str, str, str]:
-    label = "Confidence"
+def _sureness(run: LoadedRun) -> tuple[str, str]:
     again = summary(run)
     if again.empty:
         when = "has been retrained yet" if run.is_running else "was retrained"
         reason = run.study.unconfirmed  # earlier runs do not say
         return (
-            label,
             "not confirmed",
             f"no configuration {when}, so part of the lead may be luck"
             f"{f'; reason: {reason}' if reason else ''}",
         )
-    first, noise = again.iloc[0], seed_noise(run.finalists)
-    winner = ranked(run.trials).iloc[0]
-    if first["trial"] == winner["number"]:
-        same = "the search's winner also has the lowest mean after retraining"
-    elif winner["number"] in again["trial"].tolist():
-        same = (
-            f"after retraining, trial {first['trial']} has a lower mean than the search's "
-            f"winner, trial {winner['number']}"
-        )
-    else:
-        same = (
-            f"the search's winner, trial {winner['number']}, was not retrained; of the "
-            f"retrained trials, trial {first['trial']} has the lowest mean"
-        )
-    is_baseline = again["baseline"] != ""
-    rivals = again[~is_baseline if first["baseline"] else is_baseline]
+    first, noise, same = again.iloc[0], seed_noise(run.finalists), _first_again(run, again)
     if noise is None:
-        return label, "one seed", f"{same}; one training of each says nothing about noise"
+        return "one seed", f"{same}; one training of each says nothing about noise"
+    is_baseline = again["baseline"] != ""
     if not run.space.distributions:  # baselines are compared with each other
         rivals = again.iloc[1:]
+    else:
+        rivals = again[~is_baseline if first["baseline"] else is_baseline]
     if rivals.empty:
         return (
-            label,
             f"no {'trial of the search' if first['baseline'] else 'baseline'} to compare",
             f"{same}; the standard deviation between seeds is {noise.deviation:.4f}",
         )
@@ -197,8 +184,23 @@ def _sureness(run: LoadedRun) -> tuple[str, str, str]:
     on_test = rival["test, mean"] - first["test, mean"]
     there = "" if pd.isna(on_test) else f", and {shown(on_test)} on the test passage"
     return (
-        label,
         f"{lead} {'exceeds' if gap > least else 'is within'} noise",
         f"the lead over {name} is {gap:.4f} bits (up to {least:.4f} would be noise between "
         f"seeds){there}; {same}",
+    )
+
+
+def _first_again(run: LoadedRun, again: pd.DataFrame) -> str:
+    """Return whether the best after retraining is the search's winner."""
+    first, winner = again.iloc[0], ranked(run.trials).iloc[0]
+    if first["trial"] == winner["number"]:
+        return "the search's winner also has the lowest mean after retraining"
+    if winner["number"] in again["trial"].tolist():
+        return (
+            f"after retraining, trial {first['trial']} has a lower mean than the search's "
+            f"winner, trial {winner['number']}"
+        )
+    return (
+        f"the search's winner, trial {winner['number']}, was not retrained; of the "
+        f"retrained trials, trial {first['trial']} has the lowest mean"
     )

@@ -37,48 +37,28 @@ _LATER_COLUMNS = (
 
 def write_page(run: LoadedRun, folder: RunFolder) -> None:
     """Write report.html of a run into a folder."""
-    write_text(folder.page_file, page_text(run, samples_markdown(run, folder)))
+    write_text(folder.page_file, page_text(run, folder))
 
 
-def samples_markdown(run: LoadedRun, folder: RunFolder) -> str:
-    """Return samples.md of a run without samples.json; otherwise, or without samples.md, empty."""
-    path = folder.samples_file
-    if run.samples is not None or not path.exists():
-        return ""
-    return path.read_text(encoding="utf-8", errors="replace")
-
-
-def page_text(run: LoadedRun, samples: str = "") -> str:
+def page_text(run: LoadedRun, folder: RunFolder | None = None) -> str:
     """Return the page of a run.
 
     Args:
         run: The run.
-        samples: Its samples.md if the run has no samples.json; otherwise empty.
+        folder: Its folder, if it is here: a run without samples.json may have samples.md.
     """
     sections = sections_of(run)
     passage = None
     if run.samples is not None:
         sections.append(samples_section(run.samples, run.quality))
         passage = next(iter(run.samples.passages), None)
-    elif samples:
-        sections.append(unparsed_samples(samples))
+    elif folder is not None and folder.samples_file.exists():
+        text = folder.samples_file.read_text(encoding="utf-8", errors="replace")
+        sections.append(unparsed_samples(text))
     rows, columns = _table(run)
     drawn = [(section, section.draw() if section.draw else []) for section in sections]
     loader = jinja2.PackageLoader("tune.reporting")
-    environment = jinja2.Environment(
-        loader=loader,
-        autoescape=True,
-        finalize=_printable,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "anchor": _anchor,
-        "breakable": _breakable,
-        "markdown": _html,
-        "shown": shown,
-    }
+    environment = _environment(loader)
     plotly, script, style = (
         Markup(loader.get_source(environment, name)[0])
         for name in (PLOTLY, "report.js", "report.css")
@@ -103,16 +83,39 @@ def page_text(run: LoadedRun, samples: str = "") -> str:
         plotly=plotly,
         script=script,
         style=style,
-        policy="; ".join(
-            (
-                "default-src 'none'",
-                f"script-src {_hash(plotly)} {_hash(script)}",
-                "style-src 'unsafe-inline'",
-                "img-src data: blob:",
-                "base-uri 'none'",
-                "form-action 'none'",
-            )
-        ),
+        policy=_policy(plotly, script),
+    )
+
+
+def _environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        finalize=_printable,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "anchor": _anchor,
+        "breakable": _breakable,
+        "markdown": _html,
+        "shown": shown,
+    }
+    return environment
+
+
+def _policy(*scripts: str) -> str:
+    """Return the content security policy of a page with these scripts and no others."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src {' '.join(map(_hash, scripts))}",
+            "style-src 'unsafe-inline'",
+            "img-src data: blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
     )
 
 

@@ -19,6 +19,7 @@ from tune.records.load import LoadedRun
 from tune.records.predictor_table import WITHOUT_CACHE, predictor_row
 from tune.reporting.confirmation import summary
 from tune.reporting.section import Section, listed, shown
+from tune.reporting.trade_off import worked_seconds
 
 _WHOLE, _DYNAMIC = "test part", "test part, dynamic evaluation"
 _CACHED = "test part, with a cache of the text read so far"
@@ -86,6 +87,8 @@ RESULTS: Mapping[str, Sequence[PublishedResult]] = {
 }
 """Corpus to results on its test part."""
 OURS = "this search"
+RESTORED = ", restored bits"
+NO_BYTES = ", not read as bytes"
 
 
 def published_results(run: LoadedRun) -> Section | None:
@@ -99,7 +102,11 @@ def published_results(run: LoadedRun) -> Section | None:
     if published.is_per_byte:
         assert published.num_part_bytes is not None
         chars_a_unit = (corpus.num_chars - sum(corpus.lengths)) / published.num_part_bytes[-1]
-    ours, notes = _ours(run, chars_a_unit)
+    of_network = _of_network(run)
+    ours = [
+        dataclasses.replace(result, bits=result.bits * chars_a_unit)
+        for result in (*of_network, *_of_predictor(run))
+    ]
     rows = [
         {
             "model": result.name,
@@ -111,76 +118,79 @@ def published_results(run: LoadedRun) -> Section | None:
         }
         for result in (*ours, *RESULTS[corpus.name])
     ]
-    return Section(
-        title="Beside published results",
-        body=(pd.DataFrame(rows), listed([*notes, _cost(run)])),
-    )
+    unscored = "No network of this search has been scored on the test part yet."
+    notes = [*([] if of_network else [unscored]), *_caveats(ours), _cost(run)]
+    return Section(title="Beside published results", body=(pd.DataFrame(rows), listed(notes)))
 
 
-def _ours(run: LoadedRun, chars_a_unit: float) -> tuple[list[PublishedResult], list[str]]:
-    """Return our figures on the test passage, and notes on them."""
-    confirmed, whole = summary(run), predictor_row(run.predictor)
-    results: list[PublishedResult] = []
-    notes = []
-
-    def add(name: str, bits: float, protocol: str, parameters: int | None = None) -> None:
-        results.append(
-            PublishedResult(
-                name=name,
-                bits=float(bits) * chars_a_unit,
-                parameters=parameters,
-                protocol=protocol,
-                source=OURS,
-            )
-        )
-
+def _of_network(run: LoadedRun) -> list[PublishedResult]:
+    """Return the best finalist's bits per character; nothing before they are measured."""
+    confirmed = summary(run)
     if confirmed.empty or pd.isna(confirmed.iloc[0]["test, mean"]):
-        notes.append("No network of this search has been scored on the test part yet.")
-    else:
-        first = confirmed.iloc[0]
-        trial = run.trials.set_index("number").loc[first["trial"]]
-        size = trial["num_parameters"]
-        parameters = None if pd.isna(size) else int(size)
-        protocol = _protocol(run, trial.to_frame().T)
-        name = f"trial {first['trial']}, mean of {counted(first['seeds'], 'seed')}"
-        add(name, first["test, mean"], f"{_WHOLE}{protocol}", parameters)
-        finalists = run.finalists[run.finalists["number"] == first["trial"]]
-        cold = finalists["test_bits_per_char_cold"].dropna()
-        if not cold.empty:
-            length = PUBLISHED[run.study.corpus.name].window_chars
-            measured = f"cold windows of {length}, without context{protocol}"
-            add(f"trial {first['trial']}, first seed", cold.iloc[0], measured, parameters)
-        dynamic = finalists["test_bits_per_char_dynamic"].dropna()
-        if not dynamic.empty:
-            gain = _of_part(run, "its gain measured on", MAX_DYNAMIC_SYMBOLS)
-            measured = f"{_DYNAMIC}{protocol}{gain}"
-            add(f"trial {first['trial']}, first seed", dynamic.iloc[0], measured, parameters)
-    if whole is not None:
-        members = run.predictor["number"].dropna()
-        trials = run.trials[run.trials["number"].isin(members)]
-        protocol = _protocol(run, trials) + _of_part(run, "on", MAX_SCORED_CHARS)
-        without_cache = whole[WITHOUT_CACHE]
-        if without_cache is not None:
-            add("predictor", whole["test_bits_per_char"], f"{_CACHED}{protocol}")
-        static = whole["test_bits_per_char"] if without_cache is None else without_cache
-        add("predictor", static, f"{_WHOLE}{protocol}")
-    if any(RESTORED in result.protocol for result in results):
+        return []
+    first = confirmed.iloc[0]
+    trial = run.trials[run.trials["number"] == first["trial"]]
+    size = trial["num_parameters"].iloc[0]
+    protocol = _protocol(run, trial)
+    result = functools.partial(
+        PublishedResult, parameters=None if pd.isna(size) else int(size), source=OURS
+    )
+    found = [
+        result(
+            name=f"trial {first['trial']}, mean of {counted(first['seeds'], 'seed')}",
+            bits=first["test, mean"],
+            protocol=f"{_WHOLE}{protocol}",
+        )
+    ]
+    of_first_seed = functools.partial(result, name=f"trial {first['trial']}, first seed")
+    finalists = run.finalists[run.finalists["number"] == first["trial"]]
+    cold = finalists["test_bits_per_char_cold"].dropna()
+    if not cold.empty:
+        length = PUBLISHED[run.study.corpus.name].window_chars
+        measured = f"cold windows of {length}, without context{protocol}"
+        found.append(of_first_seed(bits=cold.iloc[0], protocol=measured))
+    dynamic = finalists["test_bits_per_char_dynamic"].dropna()
+    if not dynamic.empty:
+        gain = _of_part(run, "its gain measured on", MAX_DYNAMIC_SYMBOLS)
+        measured = f"{_DYNAMIC}{protocol}{gain}"
+        found.append(of_first_seed(bits=dynamic.iloc[0], protocol=measured))
+    return found
+
+
+def _of_predictor(run: LoadedRun) -> list[PublishedResult]:
+    """Return the predictor's bits per character, with and without its cache; perhaps nothing."""
+    whole = predictor_row(run.predictor)
+    if whole is None:
+        return []
+    members = run.predictor["number"].dropna()
+    trials = run.trials[run.trials["number"].isin(members)]
+    protocol = _protocol(run, trials) + _of_part(run, "on", MAX_SCORED_CHARS)
+    result = functools.partial(PublishedResult, name="predictor", source=OURS)
+    score, without_cache = whole["test_bits_per_char"], whole[WITHOUT_CACHE]
+    if without_cache is None:
+        return [result(bits=score, protocol=f"{_WHOLE}{protocol}")]
+    return [
+        result(bits=score, protocol=f"{_CACHED}{protocol}"),
+        result(bits=without_cache, protocol=f"{_WHOLE}{protocol}"),
+    ]
+
+
+def _caveats(ours: Sequence[PublishedResult]) -> list[str]:
+    """Return what makes some of our figures incomparable, and how to get comparable ones."""
+    notes = []
+    if any(RESTORED in result.protocol for result in ours):
         notes.append(
             f"`{RESTORED.removeprefix(', ')}`: a cleaning dropped case or more. The figure "
             f"includes an n-gram's estimate of restoring it, so it is not comparable with the "
             f"papers'; with `--fix cleaning={RAW}`, it is."
         )
-    if any(NO_BYTES in result.protocol for result in results):
+    if any(NO_BYTES in result.protocol for result in ours):
         notes.append(
             f"`{NO_BYTES.removeprefix(', ')}`: the network reads characters or words from a known "
             f"vocabulary, whereas the papers' networks read bytes. With `--fix unit=byte --fix "
             f"cleaning={RAW}`, it reads bytes too."
         )
-    return results, notes
-
-
-RESTORED = ", restored bits"
-NO_BYTES = ", not read as bytes"
+    return notes
 
 
 def _of_part(run: LoadedRun, words: str, most: int) -> str:
@@ -211,11 +221,10 @@ def _protocol(run: LoadedRun, trials: pd.DataFrame) -> str:
 
 def _cost(run: LoadedRun) -> str:
     """Return the cost of the search, finalists included."""
-    seconds = run.trials["elapsed_seconds"].sum() + run.finalists["elapsed_seconds"].sum()
     again = ""
     if len(run.finalists):
         again = f" and {counted(len(run.finalists), 'training')} of finalists"
     return (
-        f"This search took {seconds / 3600:.2f} worker-hours: "
+        f"This search took {sum(worked_seconds(run)) / 3600:.2f} worker-hours: "
         f"{counted(len(run.trials), 'trial')}{again}."
     )

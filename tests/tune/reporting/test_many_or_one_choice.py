@@ -77,14 +77,13 @@ def test_axis_of_one_value_has_no_importance_and_that_is_said(
         for n, each in enumerate(RATES)
     ]
     run = run_of({"learning_rate": rate, axis: distribution, **other}, values)
-    shares = {share.axis: share.share for share in axis_shares(run, resamples=2)}
-    assert set(shares) == {"learning_rate", name}
+    assert set(axis_shares(run, resamples=2)["axis"]) == {"learning_rate", name}
     assert constant_axes(run) == [axis]
     section = axis_importance(run)
     assert f"Left out because they took only one value: `{axis}`." in str(section.body[-1])
     assert f"`{axis}`" in section.caption
     alone = run_of({axis: distribution}, values)
-    assert axis_shares(alone) == []
+    assert axis_shares(alone).empty
 
 
 def test_importance_without_such_an_axis_says_nothing_of_it() -> None:
@@ -114,16 +113,16 @@ def test_axis_that_not_all_trials_have_has_no_importance_and_that_is_said(period
     ]
     run = run_of(WORDS, values, conditions={"min_word_count": ("unit", "word")})
     assert partial_axes(run) == ["min_word_count"] and constant_axes(run) == []
-    shares = {share.axis: share.share for share in axis_shares(run, resamples=2)}
-    assert set(shares) == {"learning_rate", "unit"}
-    assert sum(shares.values()) == pytest.approx(1.0)
+    shares = axis_shares(run, resamples=2)
+    assert set(shares["axis"]) == {"learning_rate", "unit"}
+    assert shares["share"].sum() == pytest.approx(1.0)
     section = axis_importance(run)
     said = "Left out because not all trials have them: `min_word_count`."
     assert said in str(section.body[-1]) and said in section.caption
     words = [{**value, "unit": "word"} for value in values]
     whole = run_of(WORDS, words, conditions={"min_word_count": ("unit", "word")})
     assert partial_axes(whole) == []
-    assert "min_word_count" in {share.axis for share in axis_shares(whole)}
+    assert "min_word_count" in set(axis_shares(whole)["axis"])
 
 
 @pytest.mark.parametrize(("num_trials", "num_best"), [(30, 3), (40, 4), (41, 5)])

@@ -332,10 +332,11 @@ def test_importance_finds_the_axis_that_matters() -> None:
         for number in range(60)
     ]
     shares = axis_shares(loaded_run(records))
-    assert shares[0].axis == "hidden_size"
-    assert shares == sorted(shares, key=lambda each: (-each.share, each.axis))
-    assert sum(each.share for each in shares) == pytest.approx(1.0)
-    assert axis_shares(loaded_run(records[:5])) == []
+    assert shares["axis"][0] == "hidden_size"
+    ordered = shares.sort_values(["share", "axis"], ascending=[False, True])
+    assert shares.equals(ordered)
+    assert shares["share"].sum() == pytest.approx(1.0)
+    assert axis_shares(loaded_run(records[:5])).empty
 
 
 @pytest.mark.slow

@@ -436,12 +436,11 @@ def test_trials_lie_in_as_few_rows_as_were_at_work() -> None:
 def test_spread_of_an_importance_comes_from_resamples() -> None:
     run = loaded_run(made_up_records(SPACE, 40))
     shares = axis_shares(run, resamples=10)
-    assert shares == axis_shares(run, resamples=10)
-    assert sum(share.share for share in shares) == pytest.approx(1.0)
-    for share in shares:
-        assert share.low is not None and share.high is not None
-        assert 0.0 <= share.low < share.high <= 1.0
-    assert [share.low for share in axis_shares(run)] == [None] * len(shares)
+    assert shares.equals(axis_shares(run, resamples=10))
+    assert shares["share"].sum() == pytest.approx(1.0)
+    for low, high in zip(shares["low"], shares["high"], strict=True):
+        assert 0.0 <= low < high <= 1.0
+    assert axis_shares(run)["low"].tolist() == [None] * len(shares)
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """Figures of a space's axes for report.html: which mattered, and where good values lie."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,7 +9,7 @@ from search_spaces import SearchSpace
 from search_spaces.distributions import MAX_CHOICES, nearest, position
 from tune.records.load import LoadedRun
 from tune.records.tables import ranked
-from tune.reporting.axes import AxisShare, have_axis
+from tune.reporting.axes import have_axis
 from tune.reporting.figures.base import (
     SCORE,
     SCORE_TITLE,
@@ -25,21 +24,21 @@ from tune.reporting.figures.base import (
 from tune.reporting.section import Picture
 
 
-def importance(shares: Sequence[AxisShare]) -> Picture:
+def importance(shares: pd.DataFrame) -> Picture:
     """Return each axis's share, with its spread over resamples if known.
 
     Args:
-        shares: At least one, largest first.
+        shares: As `axis_shares` returns them; at least one.
     """
-    axes = [share.axis for share in shares]
-    spread = [share for share in shares if share.low is not None and share.high is not None]
-    largest = max(max(share.share, share.high or 0.0) for share in shares)
+    axes, values, spread = shares["axis"].tolist(), shares["share"].tolist(), shares.dropna()
+    largest = max([*values, *spread["high"]])
+    bounds = zip(spread["low"], spread["high"], strict=True)
     bars = {
         "type": "scatter",
         "mode": "lines",
         "name": "resamples",
-        "x": [bound for share in spread for bound in (share.low, share.high, None)],
-        "y": [axis for share in spread for axis in (share.axis, share.axis, None)],
+        "x": [bound for low, high in bounds for bound in (low, high, None)],
+        "y": [place for axis in spread["axis"] for place in (axis, axis, None)],
         "line": {"color": "--middle", "width": 7},
         "hovertemplate": "%{x:.2f}<extra>%{y}</extra>",
     }
@@ -47,7 +46,7 @@ def importance(shares: Sequence[AxisShare]) -> Picture:
         "type": "scatter",
         "mode": "markers",
         "name": "all trials",
-        "x": [round(share.share, 4) for share in shares],
+        "x": [round(share, 4) for share in values],
         "y": axes,
         "marker": {"symbol": "diamond", "size": 11, "color": "--complete"},
         "hovertemplate": "%{x:.2f}<extra>%{y}</extra>",
@@ -55,8 +54,8 @@ def importance(shares: Sequence[AxisShare]) -> Picture:
     return Picture(
         name="importance",
         alt="Each axis's share in separating good trials from bad: "
-        + ", ".join(f"{share.axis} {share.share:.2f}" for share in shares),
-        data=[bars, dots] if spread else [dots],
+        + ", ".join(f"{axis} {share:.2f}" for axis, share in zip(axes, values, strict=True)),
+        data=[dots] if spread.empty else [bars, dots],
         layout={
             "xaxis": {"title": {"text": "share"}, "range": [-0.02 * largest, 1.05 * largest]},
             "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": axes[::-1]},

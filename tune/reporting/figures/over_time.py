@@ -1,6 +1,7 @@
 """Figures of a search for report.html: scores over time and over epochs, and its workers."""
 
 import math
+from typing import Any
 
 import pandas as pd
 
@@ -103,6 +104,31 @@ def learning_curves(run: LoadedRun) -> Picture:
         )
     an_epoch = run.space.base.reports_per_epoch
     low, high = score_range(run)
+    rungs, floor = _rung_lines(run), floor_line(run.study.floor_bits_per_char)
+    return Picture(
+        name="learning-curves",
+        alt="Each trial's score after each epoch; trials that ASHA stopped are grey.",
+        data=data,
+        layout={
+            "xaxis": {
+                "title": {"text": "epoch"},
+                "type": "log",
+                **log_ticks(1 / an_epoch, run.space.max_reports / an_epoch),
+            },
+            "yaxis": {
+                "title": {"text": SCORE_TITLE},
+                "range": [low, high + 0.2 * (high - low)],
+            },
+            "shapes": [*rungs["shapes"], *floor["shapes"]],
+            "annotations": [*rungs["annotations"], *floor["annotations"]],
+        },
+        height=420,
+    )
+
+
+def _rung_lines(run: LoadedRun) -> dict[str, Any]:
+    """Return the shapes and annotations of a layout with ASHA's rungs as vertical lines."""
+    an_epoch = run.space.base.reports_per_epoch
     rungs = [whole(rung / an_epoch) for rung in run.space.budget.rungs(run.space.max_reports)]
     upright = [straight_line("x", rung, color="--rung", width=1, dash="dot") for rung in rungs]
     labels = [
@@ -119,26 +145,7 @@ def learning_curves(run: LoadedRun) -> Picture:
         }
         for rung in rungs
     ]
-    lines = floor_line(run.study.floor_bits_per_char)
-    return Picture(
-        name="learning-curves",
-        alt="Each trial's score after each epoch; trials that ASHA stopped are grey.",
-        data=data,
-        layout={
-            "xaxis": {
-                "title": {"text": "epoch"},
-                "type": "log",
-                **log_ticks(1 / an_epoch, run.space.max_reports / an_epoch),
-            },
-            "yaxis": {
-                "title": {"text": SCORE_TITLE},
-                "range": [low, high + 0.2 * (high - low)],
-            },
-            "shapes": [*upright, *lines["shapes"]],
-            "annotations": [*labels, *lines["annotations"]],
-        },
-        height=420,
-    )
+    return {"shapes": upright, "annotations": labels}
 
 
 def _with_gaps(values: list[float | None], ends: list[bool]) -> list[float | None]:
