@@ -149,13 +149,3 @@ inline void for_rows(const Tile& tile, Index num_rows) {
     case 1: return tile.template run<1>(row);
   }
 }
-
-// One step of a layer (lstm.cpp), which fills gates, hidden and cell; cell may be
-// cell_before. Shapes: B rows, S units; inputs (B, S) with their own weights, or null;
-// weights packed by lstm_pack; bias (4, S); gates (B, 4, S) start as the sums of other inputs.
-// The name is long because glibc has a function `step`, which a call of that name would find.
-extern "C" void lstm_step(Index rows, Index size, const Number* inputs,
-                          const Number* input_weights, const Number* weights,
-                          const float* bias, const Number* hidden_before,
-                          const float* cell_before, Number* gates, Number* hidden,
-                          float* cell);
