@@ -228,15 +228,4 @@ def _opener(own_host: str) -> urllib.request.OpenerDirector:
                 raise OSError(f"it redirects to {to.scheme}://{to.netloc}; name that URL instead")
             return super().redirect_request(req, fp, *words)
 
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.UnknownHandler(),
-        Plain(),
-        Encrypted(),
-        Redirects(),
-    ):
-        opener.add_handler(handler)
-    return opener
+    return urllib.request.build_opener(Plain, Encrypted, Redirects)
