@@ -14,7 +14,8 @@ import numpy as np
 from model.generation.decoding import encode_prime
 from model.network.base import Network
 from model.scoring.evaluation import cold_nats
-from model.text.streams import AnyVocabulary, Symbols
+from model.text.streams import AnyVocabulary
+from model.text.vocabulary import Symbols
 
 
 def own_bits_per_char(

@@ -19,7 +19,8 @@ from torch.nn import functional
 
 from model.network.stream import StreamNetwork
 from model.scoring.layout import MAX_DYNAMIC_SYMBOLS, WARM_UP_SYMBOLS
-from model.text.streams import EncodedCorpus, Symbols
+from model.text.streams import EncodedCorpus
+from model.text.vocabulary import Symbols
 
 LEARNING_RATES = (0.0, 1e-4, 2e-4, 4e-4)
 """Tried on the beginning of the validation passage; 0 is for networks that get worse if they keep

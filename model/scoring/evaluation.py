@@ -24,7 +24,7 @@ from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, 
 from model.scoring.mixture import Mixture, mixed_nats
 from model.scoring.objective import PreparedCorpus, restored_bits_per_char
 from model.text.ngram import Ngram
-from model.text.streams import Symbols
+from model.text.vocabulary import Symbols
 
 
 def symbol_nats(model: Network, passage: Symbols, *, context: Symbols) -> NDArray[np.float64]:

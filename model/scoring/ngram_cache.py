@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.text.streams import Symbols
+from model.text.vocabulary import Symbols
 
 CONTEXT_SYMBOLS = 2_000
 """Symbols before a passage that are counted too; more helps on no validation passage (LOG.md)."""

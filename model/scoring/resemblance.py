@@ -10,7 +10,8 @@ import dataclasses
 import numpy as np
 
 from model.text.ngram import Ngram
-from model.text.streams import EncodedCorpus, Symbols
+from model.text.streams import EncodedCorpus
+from model.text.vocabulary import Symbols
 
 MIN_CHARS = 16_000
 """A shorter training part leaves pieces of fewer than 50 characters, which say little."""

@@ -16,8 +16,8 @@ from model.scoring.objective import MAX_TRAIN_CHARS
 from model.text.cleaning import clean
 from model.text.common_chars import CommonCharVocabulary
 from model.text.ngram import Ngram, choose_order
-from model.text.streams import AnyVocabulary, Symbols
-from model.text.vocabulary import Vocabulary
+from model.text.streams import AnyVocabulary
+from model.text.vocabulary import Symbols, Vocabulary
 from model.text.words import WordVocabulary
 
 CONTEXT_CHARS = 10 * CONTEXT_SYMBOLS

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from model.errors import ConfigError
 from model.text.cleaning import clean
 from model.text.diagnosis import described_strangers
-from model.text.streams import AnyVocabulary, Symbols
+from model.text.streams import AnyVocabulary
 from model.text.utf8 import ByteVocabulary
+from model.text.vocabulary import Symbols
 
 BLOCK_SYMBOLS = 1_000_000
 """Symbols scored at once; a cache restarts with each block, from the end of the one before."""

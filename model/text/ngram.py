@@ -20,7 +20,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from model.text.grams import UNSEEN, Grams, Level, Smoothing, Symbols, grams_by_length
+from model.text.grams import UNSEEN, Grams, Level, Smoothing, grams_by_length
+from model.text.vocabulary import Symbols
 
 MAX_ORDER = 12
 """An n-gram of order n sees n - 1 symbols of context. The reference's book gains 0.0005 bits from

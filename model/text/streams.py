@@ -8,25 +8,19 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from model.errors import CorpusError, UnfitCleaning
 from model.text.cleaning import RAW, cleaned_chars
 from model.text.common_chars import CommonCharVocabulary
 from model.text.packed import Text
 from model.text.utf8 import ByteVocabulary
-from model.text.vocabulary import Vocabulary, char_counts
+from model.text.vocabulary import Symbols, Vocabulary, char_counts
 from model.text.words import Tokens, WordVocabulary
 
 MIN_CORPUS_CHARS = 1_000
 """A shorter corpus leaves a validation passage too small to judge anything."""
 MIN_KEPT_FRACTION = 0.5
 """A cleaning that keeps less of a text than this is refused for it."""
-Symbols = NDArray[np.integer[Any]]
-"""Indices of symbols, in the smallest type that leaves one number for padding."""
 AnyVocabulary = Vocabulary | CommonCharVocabulary | WordVocabulary | ByteVocabulary
 """What a network reads: characters, words or bytes."""
 STREAMS_KEPT = 4

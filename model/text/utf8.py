@@ -3,13 +3,12 @@
 import codecs
 import dataclasses
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.errors import ConfigError
-from model.text.vocabulary import BaseVocabulary
+from model.text.vocabulary import BaseVocabulary, Symbols
 
 ENCODING = "utf-8"
 NUM_BYTES = 0xF5
@@ -31,7 +30,7 @@ class ByteVocabulary(BaseVocabulary):
     def __len__(self) -> int:
         return NUM_BYTES
 
-    def encode(self, text: str) -> NDArray[np.integer[Any]]:
+    def encode(self, text: str) -> Symbols:
         """Return the bytes of a text.
 
         Raises:

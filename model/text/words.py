@@ -19,7 +19,7 @@ import functools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from model.errors import ConfigError
 from model.text.packed import Text
 from model.text.spelling import MAX_WORDS, Speller
-from model.text.vocabulary import BaseVocabulary, char_counts, smallest_type
+from model.text.vocabulary import BaseVocabulary, Symbols, char_counts, smallest_type
 
 _APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}"
 _WITHOUT_SPACES = (
@@ -189,16 +189,16 @@ class WordVocabulary(BaseVocabulary):
     def __len__(self) -> int:
         return len(self.tokens) + 1
 
-    def encode(self, text: str) -> NDArray[np.integer[Any]]:
+    def encode(self, text: str) -> Symbols:
         """Return the indices of the text's tokens, in the smallest type."""
         return self.encode_tokens(Tokens.of(text))
 
-    def encode_tokens(self, tokens: Tokens) -> NDArray[np.integer[Any]]:
+    def encode_tokens(self, tokens: Tokens) -> Symbols:
         """Return the indices of tokens, in the smallest type."""
         indices = [self._index.get(kind, len(self.tokens)) for kind in tokens.kinds]
         return np.array(indices, dtype=smallest_type(len(self)))[tokens.numbers]
 
-    def encode_prime(self, text: str) -> NDArray[np.integer[Any]]:
+    def encode_prime(self, text: str) -> Symbols:
         """Return the indices of a text that goes on: a space at its end is before a word."""
         ends_in_space = text[-1:] == " " and _stands_at_space(text[-2:-1] or " ")
         return self.encode(text[:-1] if ends_in_space else text)

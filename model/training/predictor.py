@@ -36,7 +36,8 @@ from model.system.files import (
 )
 from model.system.json_schema import checked, parsed, record
 from model.text.ngram import MAX_ORDER, Ngram
-from model.text.streams import AnyVocabulary, Symbols
+from model.text.streams import AnyVocabulary
+from model.text.vocabulary import Symbols
 from model.training.checkpoint import CheckpointMeta, copy_model, load_checkpoint, read_meta
 from model.training.named_cells import check_same_file
 
