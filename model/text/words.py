@@ -215,14 +215,9 @@ class WordVocabulary(BaseVocabulary):
         return float(bits @ np.array(list(unknown.values()), dtype=np.float64))
 
     def writer(self, before: str, uniform: Callable[[], float]) -> Callable[[int], str]:
-        """Return what writes one passage: it takes a symbol, and returns what that adds to it.
+        """Return what writes one passage: an unknown symbol is spelled.
 
-        An unknown symbol is spelled. Where the text that was learnt has no space at all, none is
-        written.
-
-        Args:
-            before: The text before the passage.
-            uniform: Gives random numbers, 0 <= u < 1.
+        Where the text that was learnt has no space at all, none is written.
         """
 
         def write(symbol: int) -> str:
