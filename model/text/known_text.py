@@ -67,9 +67,8 @@ def known_text(
 def _found(
     location: str, sha256: str, num_chars: int, copies: Sequence[Path], reading: Reading
 ) -> Corpus:
-    for copy in (*copies, None):
+    for path in (*copies, _cached(sha256)):
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            path = copy or _cached(sha256)
             text = read_regular(path, max_bytes=MAX_BYTES).decode()
             if hashlib.sha256(text.encode()).hexdigest() == sha256:
                 return Corpus(name=location, location=location, source=f"file {path}", text=text)
