@@ -33,6 +33,11 @@ _FORMATS: tuple[tuple[bytes, str, Callable[[IO[bytes]], Any]], ...] = (
     (rb"\x28\xb5\x2f\xfd", "zstd", _open_zstd),
 )
 """What a file begins with, as a pattern, its name and what opens it."""
+_DAMAGED = (
+    *(OSError, EOFError, KeyError, zlib.error, lzma.LZMAError),
+    *(tarfile.TarError, zipfile.BadZipFile),
+)
+"""What their readers raise; KeyError is of a member that an archive lacks."""
 _READ_BYTES = 1 << 20
 
 
@@ -47,7 +52,7 @@ def unpacked(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> bytes:
             try:
                 with opened(io.BytesIO(data)) as file:
                     return read_at_most(name, file, max_bytes)
-            except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+            except _DAMAGED as error:
                 raise CorpusError(
                     f"a corpus must be readable: {name} is damaged {kind}: {error}"
                 ) from error
@@ -70,14 +75,7 @@ def members(name: str, data: bytes, wanted: Sequence[str], *, max_bytes: int) ->
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             # extractfile follows links within the archive, and gives None for what is no file.
             return [_member(name, each, archive.extractfile(each), max_bytes) for each in wanted]
-    except (
-        OSError,
-        EOFError,
-        KeyError,
-        zlib.error,
-        tarfile.TarError,
-        zipfile.BadZipFile,
-    ) as error:
+    except _DAMAGED as error:
         raise CorpusError(
             f"a corpus must be readable: {name} is a damaged archive: {first_line(error)}"
         ) from error
