@@ -32,23 +32,13 @@ from model.text.vocabulary import BaseVocabulary, Symbols, char_counts, smallest
 _APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}"
 _WITHOUT_SPACES = (
     *("CJK ", "IDEOGRAPHIC ", "HIRAGANA ", "KATAKANA", "HALFWIDTH KATAKANA", "YI SYLLABLE "),
-    *(
-        "COMBINING KATAKANA",
-        "THAI ",
-        "LAO ",
-        "KHMER ",
-        "MYANMAR ",
-        "TAI ",
-        "NEW TAI LUE ",
-        "AHOM ",
-    ),
+    *("COMBINING KATAKANA", "THAI ", "LAO ", "KHMER ", "MYANMAR "),
+    *("TAI ", "NEW TAI LUE ", "AHOM "),
 )
 """How the Unicode names of characters begin that are written without spaces between words: those
 of class SA in Unicode's annex 14 (complex context), and ideographs, kana and Yi of class ID."""
 CLAUSES = "this text has no spaces between words: a word is all that stands between two marks"
 """What a reader is told where words are counted in such a text."""
-
-
 NO_WORDS = "no token occurs min_word_count times: each is spelled, and words are not learnt"
 """What a reader is told where a vocabulary of words has none."""
 
