@@ -240,13 +240,13 @@ def _counted(folder: Path, vocabulary_size: int) -> Symbols:
         lengths = [*shapes.get(_SYMBOLS, ())]
         if len(shapes) != 1 or len(lengths) != 1 or not kinds <= _WHOLE_NUMBERS:
             raise ValueError(f"must hold {_SYMBOLS!r}, whole numbers in one row")
-        is_sized = 0 < lengths[0] <= MAX_TRAIN_CHARS
-        symbols = load_file(path)[_SYMBOLS] if is_sized else np.empty(0, dtype=np.uint8)
-        if not is_sized or not 0 <= symbols.min() <= symbols.max() < vocabulary_size:
-            raise ValueError(f"must hold 1 to {MAX_TRAIN_CHARS:,} symbols below {vocabulary_size}")
+        if 0 < lengths[0] <= MAX_TRAIN_CHARS:
+            symbols: Symbols = load_file(path)[_SYMBOLS]
+            if 0 <= symbols.min() <= symbols.max() < vocabulary_size:
+                return symbols
+        raise ValueError(f"must hold 1 to {MAX_TRAIN_CHARS:,} symbols below {vocabulary_size}")
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"damaged predictor {path}: {error}") from error
-    return symbols
 
 
 def _network_folder(folder: Path, number: int) -> Path:
