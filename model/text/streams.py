@@ -72,10 +72,8 @@ class RawSplit:
 def split_text(text: Text, lengths: tuple[int, int] | None = None) -> RawSplit:
     """Split a raw text by position.
 
-    Args:
-        text: The text.
-        lengths: Characters of the training part and of the validation passage; None is 80 % and
-            10 % of them.
+    The lengths are those of the training part and of the validation passage; None is 80 % and 10 %
+    of the characters.
 
     Raises:
         CorpusError: The text has fewer than MIN_CORPUS_CHARS characters, or none after its parts.

@@ -123,10 +123,9 @@ class Trainer:
         return training_is_over(self.config, report=last.report, best_report=best.report)
 
     def train_until(self, report: int) -> float:
-        """Train up to a report from the previous one; return the mean loss in nats per symbol.
+        """Train up to a report, counted from 1.
 
-        Args:
-            report: Counted from 1.
+        Returns the mean loss since the previous report, in nats per symbol.
 
         Raises:
             TrainingDiverged: A step's loss was NaN or infinite.
