@@ -136,16 +136,9 @@ inline void multiply(const Number* rows, Index stride, const Number* weights, In
   }
 }
 
-// Call tile.run<R>(row) for all rows, as many at once as a tile holds.
-template <class Tile>
-inline void for_rows(const Tile& tile, Index num_rows) {
-  Index row = 0;
-  for (; row + kRows <= num_rows; row += kRows) tile.template run<kRows>(row);
-  switch (num_rows - row) {
-    case 5: return tile.template run<5>(row);
-    case 4: return tile.template run<4>(row);
-    case 3: return tile.template run<3>(row);
-    case 2: return tile.template run<2>(row);
-    case 1: return tile.template run<1>(row);
-  }
+// Call tile.run<R>(row) for all rows, as many at once as a tile holds, and fewer for the rest.
+template <int R = kRows, class Tile>
+inline void for_rows(const Tile& tile, Index num_rows, Index row = 0) {
+  for (; row + R <= num_rows; row += R) tile.template run<R>(row);
+  if constexpr (R > 1) for_rows<R - 1>(tile, num_rows, row);
 }
