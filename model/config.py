@@ -6,7 +6,7 @@ Each name is also the Optuna parameter, the command-line flag and the table colu
 import dataclasses
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -126,33 +126,11 @@ class TrialConfig:
         for field in dataclasses.fields(self):
             check_type(field.name, getattr(self, field.name), field.type)
         object.__setattr__(self, "epochs", whole(self.epochs))
-        for name in _AT_LEAST_ONE:
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        num_reports = self.epochs * self.reports_per_epoch
-        if num_reports >= _LARGEST:
-            raise ConfigError(
-                f"epochs must give a training fewer than 2**63 reports, got {self.epochs}"
-            )
-        if self.num_reports < 1:
-            least = "1" if self.reports_per_epoch == 1 else f"1 / {self.reports_per_epoch}"
-            raise ConfigError(f"epochs must be at least {least}, got {self.epochs}")
-        if abs(num_reports - self.num_reports) > _ROUNDING * num_reports:
-            raise ConfigError(
-                f"epochs must be a whole number of reports, of which an epoch has "
-                f"{self.reports_per_epoch} (reports_per_epoch), got {self.epochs}"
-            )
-        for name in _PROBABILITIES:
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be in 0 <= p < 1, got {getattr(self, name)}")
-        for name in _ABOVE_ZERO:
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in _AT_LEAST_ZERO:
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be at least 0, got {getattr(self, name)}")
-        if not 0 <= self.decay_fraction <= 1:
-            raise ConfigError(f"decay_fraction must be in 0 <= f <= 1, got {self.decay_fraction}")
+        for names, rule, holds in _RANGES:
+            for name in names:
+                if not holds(value := getattr(self, name)):
+                    raise ConfigError(f"{name} must be {rule}, got {value}")
+        self._check_epochs()
         check_seed(self.seed)
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
@@ -171,6 +149,22 @@ class TrialConfig:
                 raise ConfigError(
                     f"{name} must be {needed} in the window regime, got {getattr(self, name)!r}"
                 )
+
+    def _check_epochs(self) -> None:
+        """Reject epochs that do not give a number of reports."""
+        num_reports = self.epochs * self.reports_per_epoch
+        if num_reports >= _LARGEST:
+            raise ConfigError(
+                f"epochs must give a training fewer than 2**63 reports, got {self.epochs}"
+            )
+        if self.num_reports < 1:
+            least = "1" if self.reports_per_epoch == 1 else f"1 / {self.reports_per_epoch}"
+            raise ConfigError(f"epochs must be at least {least}, got {self.epochs}")
+        if abs(num_reports - self.num_reports) > _ROUNDING * num_reports:
+            raise ConfigError(
+                f"epochs must be a whole number of reports, of which an epoch has "
+                f"{self.reports_per_epoch} (reports_per_epoch), got {self.epochs}"
+            )
 
     @property
     def num_reports(self) -> int:
@@ -236,6 +230,13 @@ _AT_LEAST_ONE = (
 _AT_LEAST_ZERO = ("weight_decay", "mogrifier_rounds", "min_char_count", "patience_epochs")
 _ABOVE_ZERO = ("learning_rate", "sgd_learning_rate", "gradient_clip_norm")
 _PROBABILITIES = ("dropout", "input_dropout", "weight_dropout")
+_RANGES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
+    (_AT_LEAST_ONE, "at least 1", lambda value: value >= 1),
+    (_PROBABILITIES, "in 0 <= p < 1", lambda value: 0 <= value < 1),
+    (_ABOVE_ZERO, "above 0", lambda value: value > 0),
+    (_AT_LEAST_ZERO, "at least 0", lambda value: value >= 0),
+    (("decay_fraction",), "in 0 <= f <= 1", lambda value: 0 <= value <= 1),
+)
 CHOICES: dict[str, Iterable[str]] = {
     "cleaning": CLEANINGS,
     "regime": REGIMES,
@@ -256,7 +257,6 @@ _OF_THE_WINDOW = {
 """Required values of fields that the window regime ignores: a user would take others for used."""
 _OWN_CELL = re.compile(r"[A-Za-z0-9_-]+\.py:[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST_OWN_CELL = 80
-
 _LARGEST = 2**63
 """The columns of tables hold no whole number as large as this."""
 _ROUNDING = 1e-9

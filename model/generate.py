@@ -14,8 +14,10 @@ from model.system.ending import end
 from model.system.terminal import printable
 
 if TYPE_CHECKING:
+    from model.generation.decoding import SamplingOptions
     from model.generation.ending import Piece
     from model.generation.interactive import Conversation
+    from model.training.predictor import LoadedNetwork
 
 FLUSH_SECONDS = 0.05
 """Written text waits no longer than this plus one symbol before it is shown."""
@@ -92,11 +94,41 @@ def _parser() -> OneLineParser:
 
 
 def _write(options: argparse.Namespace) -> int:
-    from model.system.devices import memory_for
+    from model.generation.decoding import SamplingOptions
+    from model.generation.interactive import Conversation
+    from model.generation.temperature import default_temperature
+    from model.system.devices import memory_for, named_device
+    from model.training.named_cells import execute_cells
+    from model.training.predictor import load_network
 
+    if options.interactive and options.separator is not None:
+        raise ConfigError("--interactive cannot go with --per-line or --separator; see --stop")
     with memory_for("the network and its passages"):
-        pieces = _pieces(options)  # finds mistakes before anything is printed
-        _print(pieces, options, printable if sys.stdout.isatty() else str)
+        execute_cells(options.cell)
+        loaded = load_network(options.checkpoint, named_device(options.device))
+        temperature = options.temperature
+        if temperature is None:
+            temperature = default_temperature(options.checkpoint, loaded.config)
+        sampling = SamplingOptions(
+            temperature=0.0 if options.greedy else temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
+        )
+        if options.interactive:
+            _converse(
+                Conversation(
+                    model=loaded.network,
+                    vocabulary=loaded.vocabulary,
+                    cleaning=loaded.config.cleaning,
+                    options=sampling,
+                    seed=options.seed,
+                    num_chars=options.chars,
+                    stop=options.stop,
+                )
+            )
+        else:
+            pieces = _pieces(options, loaded, sampling)  # finds mistakes before it is printed
+            _print(pieces, options, printable if sys.stdout.isatty() else str)
     return 0
 
 
@@ -122,41 +154,13 @@ def _print(
             flushed = time.monotonic()
 
 
-def _pieces(options: argparse.Namespace) -> "Iterator[Piece]":
-    """Return what is written, passage by passage; nothing after a conversation."""
-    from model.generation.decoding import SamplingOptions, stream_passages
+def _pieces(
+    options: argparse.Namespace, loaded: "LoadedNetwork", sampling: "SamplingOptions"
+) -> "Iterator[Piece]":
+    """Return what is written, passage by passage."""
+    from model.generation.decoding import stream_passages
     from model.generation.ending import Bounds
-    from model.generation.interactive import Conversation
-    from model.generation.temperature import default_temperature
-    from model.system.devices import named_device
-    from model.training.named_cells import execute_cells
-    from model.training.predictor import load_network
 
-    if options.interactive and options.separator is not None:
-        raise ConfigError("--interactive cannot go with --per-line or --separator; see --stop")
-    execute_cells(options.cell)
-    loaded = load_network(options.checkpoint, named_device(options.device))
-    temperature = options.temperature
-    if temperature is None:
-        temperature = default_temperature(options.checkpoint, loaded.config)
-    sampling = SamplingOptions(
-        temperature=0.0 if options.greedy else temperature,
-        top_k=options.top_k,
-        top_p=options.top_p,
-    )
-    if options.interactive:
-        _converse(
-            Conversation(
-                model=loaded.network,
-                vocabulary=loaded.vocabulary,
-                cleaning=loaded.config.cleaning,
-                options=sampling,
-                seed=options.seed,
-                num_chars=options.chars,
-                stop=options.stop,
-            )
-        )
-        return iter(())
     pieces = stream_passages(
         loaded.network,
         loaded.vocabulary,

@@ -131,14 +131,14 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
         ConfigError: The first rule that is broken.
         CheckpointError: The model's folder is damaged.
     """
-    from model.scoring.text_score import random_windows, score_text
-    from model.text.cleaning import RAW, clean
+    from model.text.cleaning import RAW
     from model.text.corpus import resolve_corpus
     from model.text.held_out import with_named_held_out, with_short_held_out
     from model.text.streams import split_text
 
-    _check(options)  # reports a mistake before a text is downloaded
+    # Mistakes are reported before a text is downloaded.
     windows, cache = _windows(options.windows), _cache(options.cache)
+    _check(options)
     corpus = resolve_corpus(options.text, _reading(options))
     corpus = with_named_held_out(
         corpus, _reading(options), validation=options.validation, test=options.test
@@ -163,36 +163,11 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
         "text": f"{corpus.source}, {options.part}",
     }
     if windows is None:
-        score = score_text(
-            model.symbol_nats,
-            model.vocabulary,
-            text,
-            cleaning=model.cleaning,
-            context=model.context(clean(before, model.cleaning)),
-            spell_unknown=options.unknown == "spell",
-        )
-        if options.part != "whole":
-            price = _restoration_bits(corpus, model.cleaning, options.part)
-            values |= {
-                "restored_bits_per_raw_char": score.bits_per_raw_char + price,
-                "restoration_bits_per_char": price,
-            }
-        values |= {**score.figures(), **dataclasses.asdict(score)}
+        values |= _passage_values(options, model, corpus, before, text)
         values["cache"] = cache and str(cache)
     else:
-        symbols = model.vocabulary.encode(clean(text, model.cleaning))
-        texts_TB = random_windows(
-            symbols, num_windows=windows[0], length=windows[1], seed=options.seed or 0
-        )
-        means_B = model.cold_nats(texts_TB).mean(axis=0)
-        nats, number = float(means_B.mean()), len(means_B)
-        error = float(means_B.std(ddof=1)) / math.sqrt(number) if number > 1 else None
-        values |= {
-            "nats_per_symbol": nats,
-            "bits_per_symbol": nats / math.log(2),
-            "standard_error_nats": error,
-            "windows": options.windows,
-        }
+        values |= _window_values(model, text, *windows, seed=options.seed or 0)
+        values["windows"] = options.windows
     left_out = []
     if model.cleaning != RAW:
         left_out.append(f"what the cleaning {model.cleaning} dropped")
@@ -205,6 +180,50 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
     return values
 
 
+def _passage_values(
+    options: argparse.Namespace, model: "ScoredModel", corpus: "Corpus", before: str, text: str
+) -> dict[str, Any]:
+    """Return the figures of a text in one piece, after the raw text before it."""
+    from model.scoring.text_score import score_text
+    from model.text.cleaning import clean
+
+    score = score_text(
+        model.symbol_nats,
+        model.vocabulary,
+        text,
+        cleaning=model.cleaning,
+        context=model.context(clean(before, model.cleaning)),
+        spell_unknown=options.unknown == "spell",
+    )
+    restored = {}
+    if options.part != "whole":
+        price = _restoration_bits(corpus, model.cleaning, options.part)
+        restored = {
+            "restored_bits_per_raw_char": score.bits_per_raw_char + price,
+            "restoration_bits_per_char": price,
+        }
+    return {**restored, **score.figures(), **dataclasses.asdict(score)}
+
+
+def _window_values(
+    model: "ScoredModel", text: str, num_windows: int, length: int, *, seed: int
+) -> dict[str, Any]:
+    """Return the figures of random windows of a text, each without context."""
+    from model.scoring.text_score import random_windows
+    from model.text.cleaning import clean
+
+    symbols = model.vocabulary.encode(clean(text, model.cleaning))
+    texts_TB = random_windows(symbols, num_windows=num_windows, length=length, seed=seed)
+    means_B = model.cold_nats(texts_TB).mean(axis=0)
+    nats = float(means_B.mean())
+    error = float(means_B.std(ddof=1)) / math.sqrt(num_windows) if num_windows > 1 else None
+    return {
+        "nats_per_symbol": nats,
+        "bits_per_symbol": nats / math.log(2),
+        "standard_error_nats": error,
+    }
+
+
 def _check(options: argparse.Namespace) -> None:
     """Reject options that break a rule, alone or in combination.
 
@@ -213,7 +232,7 @@ def _check(options: argparse.Namespace) -> None:
     """
     from model.text.cleaning import RAW, clean
 
-    has_windows = _windows(options.windows) is not None
+    has_windows = options.windows is not None
     clean("", options.cleaning or RAW)
     if (options.seed or 0) < 0:
         raise ConfigError(f"seed must be at least 0, got {options.seed}")
@@ -223,7 +242,6 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError(
             "--unknown spell cannot go with --windows: their figure is per known symbol"
         )
-    _cache(options.cache)
     if has_windows and options.cache is not None:
         raise ConfigError("--cache cannot go with --windows: nothing precedes a window")
     if options.part == "whole" and (options.validation, options.test) != (None, None):

@@ -57,8 +57,7 @@ def _load_values(path: Path) -> SearchSpace:
         raise
     except Exception as error:  # malformed values can raise anything
         raise ConfigError(
-            f"a space file must hold a space's values: {path}: {type(error).__name__}: "
-            f"{_one_line(error)}"
+            f"a space file must hold a space's values: {path}: {_one_line(error)}"
         ) from error
 
 
@@ -69,14 +68,8 @@ def _load_file(path: Path) -> SearchSpace:
     sys.path.insert(0, beside)
     try:
         names = runpy.run_path(str(path))
-    except TypeError as error:
-        raise ConfigError(
-            f"a space file must be importable: {path}: {_typed_mistake(error)}"
-        ) from error
     except (Exception, SystemExit) as error:  # the user's code may raise anything
-        raise ConfigError(
-            f"a space file must be importable: {path}: {type(error).__name__}: {_one_line(error)}"
-        ) from error
+        raise ConfigError(f"a space file must be importable: {path}: {_mistake(error)}") from error
     finally:
         with contextlib.suppress(ValueError):  # the file itself may have removed it
             sys.path.remove(beside)
@@ -92,16 +85,16 @@ def _load_file(path: Path) -> SearchSpace:
     return space
 
 
-def _typed_mistake(error: TypeError) -> str:
-    """Return a TypeError's message; for an unknown field, one that suggests the closest name."""
+def _mistake(error: BaseException) -> str:
+    """Return an error in one line; for an unknown field, one that suggests the closest name."""
     found = re.search(
         r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error)
     )
     if not found or found[1] not in _CLASSES:
-        return f"TypeError: {_one_line(error)}"
+        return _one_line(error)
     fields = [field.name for field in dataclasses.fields(_CLASSES[found[1]])]
     return unknown_choice(f"{found[1]} field", found[2], fields)
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -14,7 +14,8 @@ import numpy as np
 from model.generation.decoding import encode_prime
 from model.network.base import Network
 from model.scoring.evaluation import cold_nats
-from model.text.streams import AnyVocabulary, Symbols
+from model.text.streams import AnyVocabulary
+from model.text.vocabulary import Symbols
 
 
 def own_bits_per_char(
@@ -25,17 +26,10 @@ def own_bits_per_char(
     prime: str,
     cleaning: str,
 ) -> list[float | None]:
-    """Return a network's cost of each text, in bits per character.
+    """Return a network's cost of each text, in bits per character; None if a character is unknown.
 
-    Args:
-        model: The network.
-        vocabulary: Its symbols.
-        texts: Cleaned texts, at least one character each.
-        prime: What it reads before each text; an empty prime is handled as in generation.
-        cleaning: How the prime is cleaned.
-
-    Returns:
-        One number per text; None for a text with characters that the vocabulary lacks.
+    The texts are cleaned, at least one character each. The prime, which is read before each of
+    them, is raw; an empty one is handled as in generation.
 
     Raises:
         ConfigError: The prime cannot be read.

@@ -85,10 +85,6 @@ class Measure:
 
         The figures for words are unknown if the book has no spaces between words: whole clauses
         would count as words and decide the temperature.
-
-        Args:
-            text: The text.
-            own_bits_per_char: The text's cost under a network, if measured.
         """
         running = list(words(text)) if self._has_words else []
         return TextQuality(

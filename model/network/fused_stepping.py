@@ -23,9 +23,7 @@ from model.network.stepping import MAX_TABLE_VALUES, Stepper
 from model.network.tied import TiedOutput
 
 _OUTPUT_BLOCK = 64
-_SIZES = ("num_layers", "hidden", "size", "vocabulary")
 _LAYER_ARRAYS = ("input_weights", "weights", "bias", "norm_scale", "norm_shift")
-_NETWORK_ARRAYS = ("table", "output_weights", "output_bias")
 
 
 class _Layer(ctypes.Structure):
@@ -34,9 +32,9 @@ class _Layer(ctypes.Structure):
 
 class _Network(ctypes.Structure):
     _fields_ = [
-        *((name, ctypes.c_int64) for name in _SIZES),
+        *((name, ctypes.c_int64) for name in ("num_layers", "hidden", "size", "vocabulary")),
         ("layers", ctypes.POINTER(_Layer)),
-        *((name, ctypes.c_void_p) for name in _NETWORK_ARRAYS),
+        *((name, ctypes.c_void_p) for name in ("table", "output_weights", "output_bias")),
     ]
 
 
@@ -63,7 +61,7 @@ class FusedStepper(Stepper):
         output: nn.Linear | TiedOutput,
         state: State,
     ) -> None:
-        """Start from a state; lay the weights out as steps.cpp reads them.
+        """Start from a state; lay the weights out as lstm.cpp reads them.
 
         Args:
             layers: At least one, on a CPU that has the kernel for their `fused_dtype`.
@@ -114,9 +112,6 @@ class FusedStepper(Stepper):
 
     def step(self, symbols_B: Tensor) -> Tensor:
         """Return the logits (B, V) after one more symbol of each passage.
-
-        Args:
-            symbols_B: Whole numbers, each below V.
 
         Raises:
             IndexError: A symbol is not in the vocabulary; the state is unchanged.

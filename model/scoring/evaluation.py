@@ -24,7 +24,7 @@ from model.scoring.layout import WARM_UP_SYMBOLS, WINDOWS_AT_ONCE, chunk_steps, 
 from model.scoring.mixture import Mixture, mixed_nats
 from model.scoring.objective import PreparedCorpus, restored_bits_per_char
 from model.text.ngram import Ngram
-from model.text.streams import Symbols
+from model.text.vocabulary import Symbols
 
 
 def symbol_nats(model: Network, passage: Symbols, *, context: Symbols) -> NDArray[np.float64]:
@@ -159,13 +159,8 @@ def held_out_nats(
 ) -> NDArray[np.float64]:
     """Return the cost in nats of each symbol of the validation or the test passage (N,).
 
-    Args:
-        network: The network; it is left in evaluation mode.
-        prepared: The corpus.
-        config: The network's configuration.
-        precision: The precision in which it was trained and validated.
-        is_test: Whether to score the test passage.
-        max_symbols: Only this many symbols of a longer passage are scored; None means all.
+    The network is left in evaluation mode; the precision is that of its training. Of a longer
+    passage only the first `max_symbols` are scored; None means all.
     """
     corpus = prepared.streams(config)
     passage, context = corpus.validation, corpus.train
@@ -203,14 +198,8 @@ def score_cold_windows(
     """Return `score_test_passage` for windows that nothing precedes.
 
     They are adjacent, so each symbol is scored once; the random windows that others use have the
-    same mean. Returns None if the passage is shorter than a window.
-
-    Args:
-        network: The network; it is left in evaluation mode.
-        prepared: The corpus.
-        config: The network's configuration.
-        precision: As in `held_out_nats`.
-        length: Number of scored symbols in a window, at least 1: all but its first.
+    same mean. A window has `length` scored symbols, at least 1: all but its first. Returns None if
+    the passage is shorter than a window. For the other arguments, see `held_out_nats`.
     """
     test = prepared.streams(config).test
     num_windows = (len(test.symbols) - 1) // length

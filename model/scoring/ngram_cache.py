@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.text.streams import Symbols
+from model.text.vocabulary import Symbols
 
 CONTEXT_SYMBOLS = 2_000
 """Symbols before a passage that are counted too; more helps on no validation passage (LOG.md)."""
@@ -91,10 +91,7 @@ class NgramCache:
     ) -> tuple["NgramCache", Floats]:
         """Return the cache with which a model's cost of a passage is lowest, and that cost.
 
-        Args:
-            nats_N: The model's cost of each symbol, without a cache.
-            passage: Indices (N,), at least one.
-            context: The symbols just before it.
+        For the arguments, see `nats`.
         """
         levels = [*_levels(passage, context, max(_SHORTEST) + _NUM_LENGTHS - 1)]
         tried = [

@@ -15,7 +15,6 @@ filters". Shapes: B particles, V vocabulary, S symbols, C children, N survivors.
 """
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +26,7 @@ from model.network.stream import StreamNetwork
 from model.scoring.layout import WARM_UP_SYMBOLS
 from model.text.cleaning import LETTERS, clean
 from model.text.common_chars import CommonCharVocabulary
-from model.text.vocabulary import Vocabulary
+from model.text.vocabulary import Symbols, Vocabulary
 
 MAX_SILENT_RUN = 16
 """Maximum number of silent symbols before a letter; the cut only lowers the probability."""
@@ -41,7 +40,7 @@ def letter_bits(
     vocabulary: Vocabulary | CommonCharVocabulary,
     letters: str,
     *,
-    context: NDArray[np.integer[Any]],
+    context: Symbols,
     num_particles: int,
     seed: int,
     max_silent_run: int = MAX_SILENT_RUN,

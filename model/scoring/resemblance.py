@@ -10,7 +10,8 @@ import dataclasses
 import numpy as np
 
 from model.text.ngram import Ngram
-from model.text.streams import EncodedCorpus, Symbols
+from model.text.streams import EncodedCorpus
+from model.text.vocabulary import Symbols
 
 MIN_CHARS = 16_000
 """A shorter training part leaves pieces of fewer than 50 characters, which say little."""
@@ -57,11 +58,7 @@ class Resemblance:
 
 
 def resemblance(corpus: EncodedCorpus) -> Resemblance | None:
-    """Compare the validation passage with the training part; None for a short text.
-
-    Args:
-        corpus: The raw text in characters.
-    """
+    """Compare the validation passage of a raw text with its training part; None if it is short."""
     train, validation = corpus.train.symbols, corpus.validation.symbols
     num_chars = min(len(train), _MAX_CHARS)
     if num_chars < MIN_CHARS:

@@ -16,8 +16,8 @@ from model.scoring.objective import MAX_TRAIN_CHARS
 from model.text.cleaning import clean
 from model.text.common_chars import CommonCharVocabulary
 from model.text.ngram import Ngram, choose_order
-from model.text.streams import AnyVocabulary, Symbols
-from model.text.vocabulary import Vocabulary
+from model.text.streams import AnyVocabulary
+from model.text.vocabulary import Symbols, Vocabulary
 from model.text.words import WordVocabulary
 
 CONTEXT_CHARS = 10 * CONTEXT_SYMBOLS
@@ -101,10 +101,9 @@ class ScoredModel:
         )
 
     def context(self, before: str) -> Symbols:
-        """Return the context of a passage: the text before it, or a space if there is none.
+        """Return the context of a passage: cleaned text before it, or a space if there is none.
 
-        Args:
-            before: A cleaned text; characters that the model lacks are left out.
+        Characters that the model lacks are left out.
         """
         before = before[-CONTEXT_CHARS:]
         unknown = self.vocabulary.unknown_chars(before)

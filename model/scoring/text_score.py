@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from model.errors import ConfigError
 from model.text.cleaning import clean
 from model.text.diagnosis import described_strangers
-from model.text.streams import AnyVocabulary, Symbols
+from model.text.streams import AnyVocabulary
 from model.text.utf8 import ByteVocabulary
+from model.text.vocabulary import Symbols
 
 BLOCK_SYMBOLS = 1_000_000
 """Symbols scored at once; a cache restarts with each block, from the end of the one before."""
@@ -145,11 +146,7 @@ def _without_unknown(
 def random_windows(symbols: Symbols, *, num_windows: int, length: int, seed: int) -> Symbols:
     """Return random windows of a text (T + 1, B): the first symbol is context, the rest scored.
 
-    Args:
-        symbols: Indices (N,) of the text.
-        num_windows: B, at least 1.
-        length: T, at least 1.
-        seed: Seed of their positions.
+    `num_windows` is B and `length` is T, each at least 1.
 
     Raises:
         ConfigError: The text is shorter than a window.

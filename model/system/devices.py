@@ -23,10 +23,7 @@ _TOO_LARGE = (
 
 @contextlib.contextmanager
 def memory_for(what: str) -> Iterator[None]:
-    """Tell in one line that there is too little memory, on the CPU or on a GPU.
-
-    Args:
-        what: What takes it, for the message.
+    """Tell in one line that there is too little memory for something, on the CPU or on a GPU.
 
     Raises:
         ConfigError: An allocation failed.

@@ -102,13 +102,8 @@ def check_storage(location: str) -> None:
 def within_seconds(seconds: float, ask: Callable[[], _Answer], *, late: Exception) -> _Answer:
     """Return what a function returns in a thread, or raise what it raises.
 
-    The wait is ours: a store's own retries take minutes, and urllib has a limit for each read and
-    none for a whole answer.
-
-    Args:
-        seconds: What it may take.
-        ask: The function; it is left to itself after that.
-        late: Raised if it takes longer.
+    If it takes longer, it is left to itself, and `late` is raised. The wait is ours: a store's own
+    retries take minutes, and urllib has a limit for each read and none for a whole answer.
     """
     answers: list[_Answer] = []
     errors: list[Exception] = []

@@ -23,12 +23,7 @@ _MAX_DEPTH = 100
 
 
 def parsed(content: str | bytes, hint: Any, name: str) -> Any:
-    """Return a JSON document as a type hint has it.
-
-    Args:
-        content: The document.
-        hint: See `checked`.
-        name: What it is, for the message.
+    """Return a JSON document as a type hint has it; for the arguments, see `checked`.
 
     Raises:
         ValueError: It is no JSON, could not be written again, or a value of it has another type.

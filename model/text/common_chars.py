@@ -10,13 +10,12 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.errors import ConfigError
-from model.text.vocabulary import BaseVocabulary, Vocabulary, smallest_type
+from model.text.vocabulary import BaseVocabulary, Symbols, Vocabulary, smallest_type
 
 _CHUNK_SYMBOLS = 1 << 20
 """Symbols that are counted or numbered anew together: numpy makes 8 bytes of each meanwhile."""
@@ -49,7 +48,7 @@ class CommonCharVocabulary(BaseVocabulary):
 
     @classmethod
     def of(
-        cls, alphabet: Sequence[str], train: NDArray[np.integer[Any]], *, min_char_count: int
+        cls, alphabet: Sequence[str], train: Symbols, *, min_char_count: int
     ) -> "CommonCharVocabulary | None":
         """The vocabulary of a training text, the only text that is counted.
 
@@ -76,7 +75,7 @@ class CommonCharVocabulary(BaseVocabulary):
     def __len__(self) -> int:
         return len(self.common) + 1
 
-    def encode(self, text: str) -> NDArray[np.integer[Any]]:
+    def encode(self, text: str) -> Symbols:
         """Return the indices of the text's characters, in the smallest type.
 
         Raises:
@@ -84,7 +83,7 @@ class CommonCharVocabulary(BaseVocabulary):
         """
         return self.renumbered(self._all.encode(text))
 
-    def decode(self, indices: NDArray[np.integer[Any]], rare: str) -> str:
+    def decode(self, indices: Symbols, rare: str) -> str:
         """Return the text of indices (N,), given its rare characters in their order.
 
         >>> vocabulary = CommonCharVocabulary(("a", "b"), ("x", "y"))
@@ -95,17 +94,12 @@ class CommonCharVocabulary(BaseVocabulary):
         places[indices == len(self.common)] = self._all.encode(rare)
         return self._all.decode(places)
 
-    def renumbered(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+    def renumbered(self, indices: Symbols) -> Symbols:
         """Return the indices (N,) of characters that are given by their place in the alphabet."""
         return _looked_up(self._index_of_place, indices)
 
     def writer(self, before: str, uniform: Callable[[], float]) -> Callable[[int], str]:
-        """Return what writes one passage: it takes a symbol, and returns its character.
-
-        Args:
-            before: The text before the passage, which changes nothing.
-            uniform: Gives random numbers, 0 <= u < 1, one for each rare character.
-        """
+        """Return what writes one passage: a rare character is drawn, each as often."""
 
         def write(symbol: int) -> str:
             if symbol < len(self.common):
@@ -133,7 +127,7 @@ class CommonCharVocabulary(BaseVocabulary):
         return Vocabulary(self.alphabet)
 
     @functools.cached_property
-    def _index_of_place(self) -> NDArray[np.integer[Any]]:
+    def _index_of_place(self) -> Symbols:
         index = {char: at for at, char in enumerate(self.common)}
         return np.array(
             [index.get(char, len(self.common)) for char in self.alphabet],
@@ -141,15 +135,13 @@ class CommonCharVocabulary(BaseVocabulary):
         )
 
     @functools.cached_property
-    def _place_of_index(self) -> NDArray[np.integer[Any]]:
+    def _place_of_index(self) -> Symbols:
         place = {char: at for at, char in enumerate(self.alphabet)}
         # The last is of no use: each rare character has a place of its own.
         return np.array([*map(place.__getitem__, self.common), 0], dtype=smallest_type(len(place)))
 
 
-def _looked_up(
-    table: NDArray[np.integer[Any]], indices: NDArray[np.integer[Any]]
-) -> NDArray[np.integer[Any]]:
+def _looked_up(table: Symbols, indices: Symbols) -> Symbols:
     """Return `table[indices]` without eight bytes of each index at once."""
     found = np.empty(len(indices), dtype=table.dtype)
     for start in range(0, len(indices), _CHUNK_SYMBOLS):

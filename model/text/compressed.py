@@ -33,26 +33,26 @@ _FORMATS: tuple[tuple[bytes, str, Callable[[IO[bytes]], Any]], ...] = (
     (rb"\x28\xb5\x2f\xfd", "zstd", _open_zstd),
 )
 """What a file begins with, as a pattern, its name and what opens it."""
+_DAMAGED = (
+    *(OSError, EOFError, KeyError, zlib.error, lzma.LZMAError),
+    *(tarfile.TarError, zipfile.BadZipFile),
+)
+"""What their readers raise; KeyError is of a member that an archive lacks."""
 _READ_BYTES = 1 << 20
 
 
 def unpacked(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> bytes:
     """Return what a file holds if it is compressed, else the file.
 
-    Args:
-        name: What the user calls it.
-        data: Its bytes.
-        max_bytes: The most that it may hold.
-
     Raises:
-        CorpusError: It is damaged, or holds more.
+        CorpusError: It is damaged, or holds more than `max_bytes`.
     """
     for magic, kind, opened in _FORMATS:
         if re.match(magic, data):
             try:
                 with opened(io.BytesIO(data)) as file:
                     return read_at_most(name, file, max_bytes)
-            except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+            except _DAMAGED as error:
                 raise CorpusError(
                     f"a corpus must be readable: {name} is damaged {kind}: {error}"
                 ) from error
@@ -64,14 +64,9 @@ def unpacked(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> bytes:
 def members(name: str, data: bytes, wanted: Sequence[str], *, max_bytes: int) -> list[bytes]:
     """Return some files of a zip archive, or of a tar archive, compressed or not.
 
-    Args:
-        name: What the user calls it.
-        data: Its bytes.
-        wanted: The names of the files in it.
-        max_bytes: The most that one of them may hold.
-
     Raises:
-        CorpusError: It is damaged, lacks one, or one is larger or no regular file.
+        CorpusError: It is damaged, lacks one, or one has more than `max_bytes` or is no regular
+            file.
     """
     try:
         if data.startswith(b"PK"):
@@ -80,14 +75,7 @@ def members(name: str, data: bytes, wanted: Sequence[str], *, max_bytes: int) ->
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             # extractfile follows links within the archive, and gives None for what is no file.
             return [_member(name, each, archive.extractfile(each), max_bytes) for each in wanted]
-    except (
-        OSError,
-        EOFError,
-        KeyError,
-        zlib.error,
-        tarfile.TarError,
-        zipfile.BadZipFile,
-    ) as error:
+    except _DAMAGED as error:
         raise CorpusError(
             f"a corpus must be readable: {name} is a damaged archive: {first_line(error)}"
         ) from error
@@ -103,13 +91,8 @@ def _member(name: str, member: str, file: IO[bytes] | None, max_bytes: int) -> b
 def read_at_most(name: str, file: IO[bytes], max_bytes: int = MAX_BYTES) -> bytes:
     """Return what a file holds, read block by block: asked for the most, Python reserves as much.
 
-    Args:
-        name: What the user calls it.
-        file: The file; /dev/zero has no end.
-        max_bytes: The most that it may hold.
-
     Raises:
-        CorpusError: It holds more.
+        CorpusError: It holds more than `max_bytes`; /dev/zero has no end.
     """
     blocks, num_bytes = [], 0
     while block := file.read(_READ_BYTES):

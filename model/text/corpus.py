@@ -104,14 +104,19 @@ def resolve_corpus(name: str | Sequence[str] | None, reading: Reading = AS_USUAL
             raise CorpusError("a corpus must be readable: standard input is closed")
         data = read_at_most(name, sys.stdin.buffer)
         return corpus_of(name, "standard input", data, reading)
-    if name.lower().startswith(("http://", "https://")):
-        data = download(name, seconds=URL_SECONDS)
-        known = redacted(name)  # it is written down
-        return corpus_of(known, f"downloaded from {known}", data, reading)
-    if is_uri(name):
-        data = download_object(name, seconds=URL_SECONDS)
-        known = redacted(name)
-        return corpus_of(known, f"read from {known}", data, reading)
+    return _at_url(name, reading) if is_uri(name) else _at_path(name, reading)
+
+
+def _at_url(url: str, reading: Reading) -> Corpus:
+    known = redacted(url)  # it is written down
+    if url.lower().startswith(("http://", "https://")):
+        data, source = download(url, seconds=URL_SECONDS), f"downloaded from {known}"
+    else:
+        data, source = download_object(url, seconds=URL_SECONDS), f"read from {known}"
+    return corpus_of(known, source, data, reading)
+
+
+def _at_path(name: str, reading: Reading) -> Corpus:
     try:
         path = Path(name).expanduser()
         check_utf8(path.absolute())

@@ -30,15 +30,11 @@ SILENT_SECONDS = 60.0
 
 
 def download(url: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> bytes:
-    """Fetch an http(s) URL.
-
-    Args:
-        url: What the user named.
-        seconds: The most for the whole.
-        max_bytes: The most that is read, inclusive.
+    """Fetch an http(s) URL that the user named.
 
     Raises:
-        CorpusError: It cannot be had, takes too long, is too large, or leads where it must not.
+        CorpusError: It cannot be had, takes more than `seconds` in all, has more than `max_bytes`,
+            or leads where it must not.
     """
     deadline = time.monotonic() + seconds
 
@@ -228,15 +224,4 @@ def _opener(own_host: str) -> urllib.request.OpenerDirector:
                 raise OSError(f"it redirects to {to.scheme}://{to.netloc}; name that URL instead")
             return super().redirect_request(req, fp, *words)
 
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.UnknownHandler(),
-        Plain(),
-        Encrypted(),
-        Redirects(),
-    ):
-        opener.add_handler(handler)
-    return opener
+    return urllib.request.build_opener(Plain, Encrypted, Redirects)

@@ -7,13 +7,13 @@ Sources: those of ngram.py, which has the formulas.
 import dataclasses
 import itertools
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Symbols = NDArray[np.integer[Any]]
-"""Indices of symbols."""
+from model.text.vocabulary import Symbols
+
 Smoothing = Literal["kneser-ney", "witten-bell"]
 UNSEEN = -1
 """The number of a gram that does not occur."""

@@ -67,9 +67,8 @@ def known_text(
 def _found(
     location: str, sha256: str, num_chars: int, copies: Sequence[Path], reading: Reading
 ) -> Corpus:
-    for copy in (*copies, None):
+    for path in (*copies, _cached(sha256)):
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            path = copy or _cached(sha256)
             text = read_regular(path, max_bytes=MAX_BYTES).decode()
             if hashlib.sha256(text.encode()).hexdigest() == sha256:
                 return Corpus(name=location, location=location, source=f"file {path}", text=text)
@@ -86,13 +85,8 @@ def _found(
 def text_at(location: str, *, max_bytes: int = MAX_BYTES, reading: Reading = AS_USUAL) -> Corpus:
     """Read a text where a file of others says that it lies: a corpus of ours or a regular file.
 
-    Args:
-        location: A corpus name or a path.
-        max_bytes: The most that a file may have.
-        reading: As in `resolve_corpus`.
-
     Raises:
-        CorpusError: It is something else, or not there.
+        CorpusError: It is something else, not there, or has more than `max_bytes`.
     """
     if location in CORPORA:
         return CORPORA[location](reading.keep_front_matter)

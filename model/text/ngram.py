@@ -20,7 +20,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from model.text.grams import UNSEEN, Grams, Level, Smoothing, Symbols, grams_by_length
+from model.text.grams import UNSEEN, Grams, Level, Smoothing, grams_by_length
+from model.text.vocabulary import Symbols
 
 MAX_ORDER = 12
 """An n-gram of order n sees n - 1 symbols of context. The reference's book gains 0.0005 bits from
@@ -137,12 +138,7 @@ class Ngram:
 
 
 def choose_order(symbols: Symbols, *, vocabulary_size: int) -> int:
-    """Return the order that is best on the last tenth of a text, learnt from the rest of it.
-
-    Args:
-        symbols: Indices (N,), at least one.
-        vocabulary_size: V.
-    """
+    """Return the order that is best on the last tenth of a text (N,), learnt from its rest."""
     num_learnt = len(symbols) - len(symbols) // 10
     held_out = slice(1 + num_learnt, None)  # after the boundary
     below_N = np.full(len(symbols) - num_learnt, 1.0 / vocabulary_size)

@@ -8,25 +8,19 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from model.errors import CorpusError, UnfitCleaning
 from model.text.cleaning import RAW, cleaned_chars
 from model.text.common_chars import CommonCharVocabulary
 from model.text.packed import Text
 from model.text.utf8 import ByteVocabulary
-from model.text.vocabulary import Vocabulary, char_counts
+from model.text.vocabulary import Symbols, Vocabulary, char_counts
 from model.text.words import Tokens, WordVocabulary
 
 MIN_CORPUS_CHARS = 1_000
 """A shorter corpus leaves a validation passage too small to judge anything."""
 MIN_KEPT_FRACTION = 0.5
 """A cleaning that keeps less of a text than this is refused for it."""
-Symbols = NDArray[np.integer[Any]]
-"""Indices of symbols, in the smallest type that leaves one number for padding."""
 AnyVocabulary = Vocabulary | CommonCharVocabulary | WordVocabulary | ByteVocabulary
 """What a network reads: characters, words or bytes."""
 STREAMS_KEPT = 4
@@ -78,10 +72,8 @@ class RawSplit:
 def split_text(text: Text, lengths: tuple[int, int] | None = None) -> RawSplit:
     """Split a raw text by position.
 
-    Args:
-        text: The text.
-        lengths: Characters of the training part and of the validation passage; None is 80 % and
-            10 % of them.
+    The lengths are those of the training part and of the validation passage; None is 80 % and 10 %
+    of the characters.
 
     Raises:
         CorpusError: The text has fewer than MIN_CORPUS_CHARS characters, or none after its parts.
@@ -214,9 +206,7 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
 def with_common_chars(chars: EncodedCorpus, min_char_count: int) -> EncodedCorpus:
     """Return a corpus of all characters with one symbol for the rare ones, if there are some.
 
-    Args:
-        chars: The corpus in characters, each a symbol.
-        min_char_count: Least count in the training part of a character that remains one.
+    A character that occurs `min_char_count` times in the training part keeps its own.
     """
     assert isinstance(chars.vocabulary, Vocabulary)
     alphabet = chars.vocabulary
@@ -238,11 +228,9 @@ def with_common_chars(chars: EncodedCorpus, min_char_count: int) -> EncodedCorpu
 
 @functools.lru_cache(maxsize=STREAMS_KEPT)
 def encode_words(chars: EncodedCorpus, min_word_count: int) -> EncodedCorpus:
-    """Return the same corpus in words; made where it is needed, and kept there.
+    """Return a corpus of characters in words; made where it is needed, and kept there.
 
-    Args:
-        chars: The corpus in characters.
-        min_word_count: Least count in the training part of a word that is a symbol.
+    A word that occurs `min_word_count` times in the training part is a symbol.
     """
     tokens = dict(zip(chars.parts, _tokens(chars), strict=True))
     vocabulary = WordVocabulary.of(
@@ -268,20 +256,12 @@ def _tokens(chars: EncodedCorpus) -> tuple[Tokens, ...]:
 
 @functools.lru_cache(maxsize=STREAMS_KEPT)
 def encode_bytes(chars: EncodedCorpus) -> EncodedCorpus:
-    """Return the same corpus in bytes; made where it is needed, and kept there.
-
-    Args:
-        chars: The corpus in characters.
-    """
+    """Return a corpus of characters in bytes; made where it is needed, and kept there."""
     return encode_in(chars, ByteVocabulary())
 
 
 def encode_in(chars: EncodedCorpus, vocabulary: AnyVocabulary) -> EncodedCorpus:
-    """Return the same corpus in the symbols of a vocabulary, of another text perhaps.
-
-    Args:
-        chars: The corpus in characters.
-        vocabulary: The symbols.
+    """Return a corpus of characters in the symbols of a vocabulary, of another text perhaps.
 
     Raises:
         CorpusError: The text has characters that the vocabulary has not.

@@ -3,13 +3,12 @@
 import codecs
 import dataclasses
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.errors import ConfigError
-from model.text.vocabulary import BaseVocabulary
+from model.text.vocabulary import BaseVocabulary, Symbols
 
 ENCODING = "utf-8"
 NUM_BYTES = 0xF5
@@ -31,7 +30,7 @@ class ByteVocabulary(BaseVocabulary):
     def __len__(self) -> int:
         return NUM_BYTES
 
-    def encode(self, text: str) -> NDArray[np.integer[Any]]:
+    def encode(self, text: str) -> Symbols:
         """Return the bytes of a text.
 
         Raises:
@@ -46,10 +45,9 @@ class ByteVocabulary(BaseVocabulary):
         return np.frombuffer(data, dtype=np.uint8).copy()  # bytes are not writable
 
     def writer(self, before: str, uniform: Callable[[], float]) -> Callable[[int], str]:
-        """Return what writes one passage: it takes a byte, and returns the text that is then sure.
+        """Return what writes one passage: a character with its last byte, and nothing until then.
 
-        That is a character with its last byte, and nothing until then. Bytes that make no UTF-8
-        become U+FFFD, as Python's decoder gives them.
+        Bytes that make no UTF-8 become U+FFFD, as Python's decoder gives them.
 
         >>> write = ByteVocabulary().writer("", lambda: 0.0)
         >>> [write(byte) for byte in "né".encode()]

@@ -16,6 +16,8 @@ from model.text.packed import Text
 _CHUNK_CHARS = 1 << 20
 """Characters that are looked at together: a gigabyte of text shall fit in memory."""
 WHOLE = slice(None)
+Symbols = NDArray[np.integer[Any]]
+"""Indices of symbols; those of a text are in the smallest type (`smallest_type`)."""
 _DROPPED, _STRANGER = -1, -2
 """What stands for an index where a character has none: a cleaning drops it, or it is unknown."""
 
@@ -58,10 +60,19 @@ class BaseVocabulary(ABC):
     __slots__ = ()
 
     @abstractmethod
-    def encode(self, text: str) -> NDArray[np.integer[Any]]:
+    def encode(self, text: str) -> Symbols:
         """Return the indices of a text's symbols, in the smallest type."""
 
-    def encode_prime(self, text: str) -> NDArray[np.integer[Any]]:
+    @abstractmethod
+    def writer(self, before: str, uniform: Callable[[], float]) -> Callable[[int], str]:
+        """Return what writes one passage: it takes a symbol, and returns what that adds to it.
+
+        Args:
+            before: The text before the passage.
+            uniform: Gives random numbers, 0 <= u < 1.
+        """
+
+    def encode_prime(self, text: str) -> Symbols:
         """Return the indices of a text that goes on; see `encode`."""
         return self.encode(text)
 
@@ -110,7 +121,7 @@ class Vocabulary(BaseVocabulary):
 
     def encode(
         self, text: Text, cleaned: Mapping[str, str] | None = None, place: slice = WHOLE
-    ) -> NDArray[np.integer[Any]]:
+    ) -> Symbols:
         """Return the indices of the text's characters, in the smallest type.
 
         Args:
@@ -130,7 +141,7 @@ class Vocabulary(BaseVocabulary):
         for char, symbol in cleaned.items():
             of_code[ord(char)] = of_symbol.get(symbol, _STRANGER)
         num_chars = len(range(*place.indices(len(text))))
-        indices: NDArray[np.integer[Any]] = np.empty(num_chars, dtype=smallest_type(len(self)))
+        indices: Symbols = np.empty(num_chars, dtype=smallest_type(len(self)))
         num_encoded = 0
         for codes in _codes(text, place):
             found = of_code[np.minimum(codes, len(of_code) - 1)]
@@ -143,7 +154,7 @@ class Vocabulary(BaseVocabulary):
         indices.resize(num_encoded, refcheck=False)  # in place
         return indices
 
-    def decode(self, indices: NDArray[np.integer[Any]]) -> str:
+    def decode(self, indices: Symbols) -> str:
         """Return the characters at the indices.
 
         >>> vocabulary = Vocabulary.of("alice")
@@ -156,12 +167,7 @@ class Vocabulary(BaseVocabulary):
         return "".join(chunk.tobytes().decode("utf-32-le") for chunk in chunks)
 
     def writer(self, before: str, uniform: Callable[[], float]) -> Callable[[int], str]:
-        """Return what writes one passage: it takes a symbol, and returns its character.
-
-        Args:
-            before: The text before the passage, which changes nothing.
-            uniform: Gives random numbers, none of which is needed.
-        """
+        """Return what writes one passage: a symbol is its character."""
         return self.symbols.__getitem__
 
     @property

@@ -19,7 +19,7 @@ import functools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,28 +27,18 @@ from numpy.typing import NDArray
 from model.errors import ConfigError
 from model.text.packed import Text
 from model.text.spelling import MAX_WORDS, Speller
-from model.text.vocabulary import BaseVocabulary, char_counts, smallest_type
+from model.text.vocabulary import BaseVocabulary, Symbols, char_counts, smallest_type
 
 _APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}"
 _WITHOUT_SPACES = (
     *("CJK ", "IDEOGRAPHIC ", "HIRAGANA ", "KATAKANA", "HALFWIDTH KATAKANA", "YI SYLLABLE "),
-    *(
-        "COMBINING KATAKANA",
-        "THAI ",
-        "LAO ",
-        "KHMER ",
-        "MYANMAR ",
-        "TAI ",
-        "NEW TAI LUE ",
-        "AHOM ",
-    ),
+    *("COMBINING KATAKANA", "THAI ", "LAO ", "KHMER ", "MYANMAR "),
+    *("TAI ", "NEW TAI LUE ", "AHOM "),
 )
 """How the Unicode names of characters begin that are written without spaces between words: those
 of class SA in Unicode's annex 14 (complex context), and ideographs, kana and Yi of class ID."""
 CLAUSES = "this text has no spaces between words: a word is all that stands between two marks"
 """What a reader is told where words are counted in such a text."""
-
-
 NO_WORDS = "no token occurs min_word_count times: each is spelled, and words are not learnt"
 """What a reader is told where a vocabulary of words has none."""
 
@@ -189,16 +179,16 @@ class WordVocabulary(BaseVocabulary):
     def __len__(self) -> int:
         return len(self.tokens) + 1
 
-    def encode(self, text: str) -> NDArray[np.integer[Any]]:
+    def encode(self, text: str) -> Symbols:
         """Return the indices of the text's tokens, in the smallest type."""
         return self.encode_tokens(Tokens.of(text))
 
-    def encode_tokens(self, tokens: Tokens) -> NDArray[np.integer[Any]]:
+    def encode_tokens(self, tokens: Tokens) -> Symbols:
         """Return the indices of tokens, in the smallest type."""
         indices = [self._index.get(kind, len(self.tokens)) for kind in tokens.kinds]
         return np.array(indices, dtype=smallest_type(len(self)))[tokens.numbers]
 
-    def encode_prime(self, text: str) -> NDArray[np.integer[Any]]:
+    def encode_prime(self, text: str) -> Symbols:
         """Return the indices of a text that goes on: a space at its end is before a word."""
         ends_in_space = text[-1:] == " " and _stands_at_space(text[-2:-1] or " ")
         return self.encode(text[:-1] if ends_in_space else text)
@@ -215,14 +205,9 @@ class WordVocabulary(BaseVocabulary):
         return float(bits @ np.array(list(unknown.values()), dtype=np.float64))
 
     def writer(self, before: str, uniform: Callable[[], float]) -> Callable[[int], str]:
-        """Return what writes one passage: it takes a symbol, and returns what that adds to it.
+        """Return what writes one passage: an unknown symbol is spelled.
 
-        An unknown symbol is spelled. Where the text that was learnt has no space at all, none is
-        written.
-
-        Args:
-            before: The text before the passage.
-            uniform: Gives random numbers, 0 <= u < 1.
+        Where the text that was learnt has no space at all, none is written.
         """
 
         def write(symbol: int) -> str:

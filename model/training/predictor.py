@@ -36,7 +36,8 @@ from model.system.files import (
 )
 from model.system.json_schema import checked, parsed, record
 from model.text.ngram import MAX_ORDER, Ngram
-from model.text.streams import AnyVocabulary, Symbols
+from model.text.streams import AnyVocabulary
+from model.text.vocabulary import Symbols
 from model.training.checkpoint import CheckpointMeta, copy_model, load_checkpoint, read_meta
 from model.training.named_cells import check_same_file
 
@@ -137,11 +138,8 @@ def save_predictor(
 ) -> None:
     """Write a predictor folder; an existing one is replaced, and can be loaded until then.
 
-    Args:
-        folder: Its folder.
-        networks: Its networks' checkpoints; the files that generating text needs are copied.
-        meta: Its metadata.
-        counted: The symbols that the n-gram counts; None without an n-gram.
+    Of the networks' checkpoints, the files that generating text needs are copied. `counted` are
+    the symbols that the n-gram counts; None without an n-gram.
 
     Raises:
         CheckpointError: A checkpoint is damaged.
@@ -239,13 +237,13 @@ def _counted(folder: Path, vocabulary_size: int) -> Symbols:
         lengths = [*shapes.get(_SYMBOLS, ())]
         if len(shapes) != 1 or len(lengths) != 1 or not kinds <= _WHOLE_NUMBERS:
             raise ValueError(f"must hold {_SYMBOLS!r}, whole numbers in one row")
-        is_sized = 0 < lengths[0] <= MAX_TRAIN_CHARS
-        symbols = load_file(path)[_SYMBOLS] if is_sized else np.empty(0, dtype=np.uint8)
-        if not is_sized or not 0 <= symbols.min() <= symbols.max() < vocabulary_size:
-            raise ValueError(f"must hold 1 to {MAX_TRAIN_CHARS:,} symbols below {vocabulary_size}")
+        if 0 < lengths[0] <= MAX_TRAIN_CHARS:
+            symbols: Symbols = load_file(path)[_SYMBOLS]
+            if 0 <= symbols.min() <= symbols.max() < vocabulary_size:
+                return symbols
+        raise ValueError(f"must hold 1 to {MAX_TRAIN_CHARS:,} symbols below {vocabulary_size}")
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"damaged predictor {path}: {error}") from error
-    return symbols
 
 
 def _network_folder(folder: Path, number: int) -> Path:

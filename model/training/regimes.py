@@ -29,7 +29,8 @@ from model.config import TrialConfig
 from model.network.base import Network, State
 from model.network.lstm import WindowLSTM, build_network
 from model.network.stream import StreamNetwork
-from model.text.streams import EncodedCorpus, Symbols
+from model.text.streams import EncodedCorpus
+from model.text.vocabulary import Symbols
 from model.training.optimizer import make_optimizer
 from model.training.schedule import peak_learning_rate
 

@@ -123,10 +123,9 @@ class Trainer:
         return training_is_over(self.config, report=last.report, best_report=best.report)
 
     def train_until(self, report: int) -> float:
-        """Train up to a report from the previous one; return the mean loss in nats per symbol.
+        """Train up to a report, counted from 1.
 
-        Args:
-            report: Counted from 1.
+        Returns the mean loss since the previous report, in nats per symbol.
 
         Raises:
             TrainingDiverged: A step's loss was NaN or infinite.
@@ -226,22 +225,7 @@ class Trainer:
             CheckpointError: The checkpoint is damaged, or has another configuration or text.
         """
         best_model, meta = load_checkpoint(folder, self.device)
-        ours, theirs = self.config.to_dict(), meta.config.to_dict()
-        for name, value in ours.items():
-            if theirs[name] != value:
-                raise CheckpointError(
-                    f"{name} must be that of the checkpoint {folder}, {theirs[name]!r}, "
-                    f"got {value!r}"
-                )
-        otherwise = "or another --encoding or --keep-front-matter"
-        if meta.vocabulary != self.corpus.vocabulary:
-            raise CheckpointError(
-                f"{folder} was trained on a text with other symbols, {otherwise}"
-            )
-        if meta.text_sha256 != training_sha256(self.corpus):
-            raise CheckpointError(
-                f"{folder} was trained on another text of the same symbols, {otherwise}"
-            )
+        self._check_same(meta, folder)
         tensors = load_training_state(folder)
         try:
             weights = {name: tensors.pop(f"model.{name}") for name in self.model.state_dict()}
@@ -258,6 +242,25 @@ class Trainer:
         self._best_weights = best_model.state_dict()
         self.best_report = meta.metrics
         self.last_report = meta.last_metrics
+
+    def _check_same(self, meta: CheckpointMeta, folder: Path) -> None:
+        """Reject a checkpoint of another configuration or text."""
+        ours, theirs = self.config.to_dict(), meta.config.to_dict()
+        for name, value in ours.items():
+            if theirs[name] != value:
+                raise CheckpointError(
+                    f"{name} must be that of the checkpoint {folder}, {theirs[name]!r}, "
+                    f"got {value!r}"
+                )
+        otherwise = "or another --encoding or --keep-front-matter"
+        if meta.vocabulary != self.corpus.vocabulary:
+            raise CheckpointError(
+                f"{folder} was trained on a text with other symbols, {otherwise}"
+            )
+        if meta.text_sha256 != training_sha256(self.corpus):
+            raise CheckpointError(
+                f"{folder} was trained on another text of the same symbols, {otherwise}"
+            )
 
     def _keep(self, report: EpochReport) -> None:
         self.last_report = report

@@ -20,7 +20,6 @@ DATA = {
     *(f"{package}/py.typed" for package in PACKAGES),
     "model/generation/reference_passages.json",
     "model/network/kernels/lstm.cpp",
-    "model/network/kernels/steps.cpp",
     "model/network/kernels/tiles.h",
 }
 NO_INDEX = ("Could not find a version", "NewConnectionError", "No matching distribution")

@@ -13,7 +13,8 @@ from model.scoring.mixture import Chosen, Nats, choose_members, is_gain, mixed_n
 from model.scoring.ngram_cache import CONTEXT_SYMBOLS, NgramCache
 from model.scoring.objective import MAX_TRAIN_CHARS, PreparedCorpus, restored_bits_per_char
 from model.text.ngram import Ngram, choose_order
-from model.text.streams import Part, Symbols
+from model.text.streams import Part
+from model.text.vocabulary import Symbols
 
 Group = tuple[str, str, int, str]
 """Cleaning, unit, minimum word count, regime: what a mixture's members have in common."""

@@ -1,9 +1,9 @@
 """The compiled kernel: built once by the machine's C++ compiler and kept in the cache folder.
 
-There is one for float32 and one for bfloat16, from the same sources.
+There is one for float32 and one for bfloat16, from the same source.
 
 Loading a library executes it. So it is loaded only from a folder and a file that only this user
-can write, and its name contains the hash of its sources and build flags.
+can write, and its name contains the hash of its source and build flags.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ import torch
 
 from model.system.files import cache_folder
 
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("lstm.cpp", "steps.cpp"))
+SOURCE = Path(__file__).with_name("lstm.cpp")
 HEADER = Path(__file__).with_name("tiles.h")
 FLAGS = (
     *("-std=c++17", "-O3", "-shared", "-fPIC", "-fno-exceptions", "-fno-rtti"),
@@ -74,13 +74,13 @@ def loaded_kernel(dtype: torch.dtype) -> ctypes.CDLL:
 
 def _path(flags: tuple[str, ...]) -> Path:
     key = hashlib.sha256(" ".join(flags).encode())
-    for path in (HEADER, *SOURCES):
+    for path in (HEADER, SOURCE):
         key.update(path.read_bytes())
     return cache_folder() / "kernels" / f"lstm-{key.hexdigest()[:16]}.so"
 
 
 def _build(path: Path, flags: tuple[str, ...]) -> None:
-    """Compile the sources; several processes may do so at the same time.
+    """Compile the source; several processes may do so at the same time.
 
     Raises:
         OSError: There is no compiler, or the file cannot be written.
@@ -89,7 +89,7 @@ def _build(path: Path, flags: tuple[str, ...]) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         built = Path(folder) / path.name
-        command = [*_compiler(), *flags, *map(str, SOURCES), "-o", str(built)]
+        command = [*_compiler(), *flags, str(SOURCE), "-o", str(built)]
         subprocess.run(command, check=True, capture_output=True, timeout=_BUILD_SECONDS)
         built.chmod(0o700)  # with a umask of 002 its group could write it
         built.replace(path)

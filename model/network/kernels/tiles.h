@@ -136,26 +136,9 @@ inline void multiply(const Number* rows, Index stride, const Number* weights, In
   }
 }
 
-// Call tile.run<R>(row) for all rows, as many at once as a tile holds.
-template <class Tile>
-inline void for_rows(const Tile& tile, Index num_rows) {
-  Index row = 0;
-  for (; row + kRows <= num_rows; row += kRows) tile.template run<kRows>(row);
-  switch (num_rows - row) {
-    case 5: return tile.template run<5>(row);
-    case 4: return tile.template run<4>(row);
-    case 3: return tile.template run<3>(row);
-    case 2: return tile.template run<2>(row);
-    case 1: return tile.template run<1>(row);
-  }
+// Call tile.run<R>(row) for all rows, as many at once as a tile holds, and fewer for the rest.
+template <int R = kRows, class Tile>
+inline void for_rows(const Tile& tile, Index num_rows, Index row = 0) {
+  for (; row + R <= num_rows; row += R) tile.template run<R>(row);
+  if constexpr (R > 1) for_rows<R - 1>(tile, num_rows, row);
 }
-
-// One step of a layer (lstm.cpp), which fills gates, hidden and cell; cell may be
-// cell_before. Shapes: B rows, S units; inputs (B, S) with their own weights, or null;
-// weights packed by lstm_pack; bias (4, S); gates (B, 4, S) start as the sums of other inputs.
-// The name is long because glibc has a function `step`, which a call of that name would find.
-extern "C" void lstm_step(Index rows, Index size, const Number* inputs,
-                          const Number* input_weights, const Number* weights,
-                          const float* bias, const Number* hidden_before,
-                          const float* cell_before, Number* gates, Number* hidden,
-                          float* cell);

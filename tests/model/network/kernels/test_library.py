@@ -75,12 +75,10 @@ def test_another_source_is_another_file(
     for number in (0, 1):
         folder = tmp_path / str(number)
         shutil.copytree(library.HEADER.parent, folder)
-        changed = folder / (library.HEADER.name, library.SOURCES[1].name)[number]
+        changed = folder / (library.HEADER.name, library.SOURCE.name)[number]
         changed.write_bytes(changed.read_bytes() + b"\n// changed\n")
         monkeypatch.setattr(library, "HEADER", folder / library.HEADER.name)
-        monkeypatch.setattr(
-            library, "SOURCES", tuple(folder / path.name for path in library.SOURCES)
-        )
+        monkeypatch.setattr(library, "SOURCE", folder / library.SOURCE.name)
         assert build() is not None
         assert len(list(built.parent.iterdir())) == 2 + number
 
