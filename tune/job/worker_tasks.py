@@ -27,16 +27,7 @@ POLL_SECONDS = 1.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AfterSearch:
-    """What finalists and predictor are made with.
-
-    Attributes:
-        study: The search.
-        folder: Its run folder.
-        corpus: Its corpus.
-        need: The resources of a trial or a task.
-        concurrent: Returns the maximum number that run at once.
-        console: Where lines are printed.
-    """
+    """What finalists and predictor are made with; a task has the resources of a trial."""
 
     study: Study
     folder: RunFolder
@@ -56,12 +47,6 @@ def run_tasks(
 
     No memory is requested. The result is a text, the reason, if a task failed or its process or
     node died: a bug of ours does not cost the report.
-
-    Args:
-        function: What a task does; its CheckpointError and OSError become reasons too.
-        arguments: Key to arguments.
-        need: A task's resources.
-        stopper: Knows of signals.
     """
     task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(_reason_or_result)
     cells = known_cells()
