@@ -45,7 +45,7 @@ def run_trials(
     class_cache.DEFAULT_ENV_VARS.clear()
     # Ray 2.60 counts callback types for its usage statistics, which are off, and for that imports
     # MLflow, if it is installed (0.6 s).
-    ray_usage.tag_callbacks = _not_counted
+    ray_usage.tag_callbacks = lambda callbacks: False
     limiter = FollowingLimiter(searcher, concurrent, stopper, memory_excess_bytes)
     # Opened here, because Ray alone knows only pyarrow's schemes.
     file_system, path = open_location(store.root)
@@ -82,7 +82,3 @@ def run_trials(
         tuner.fit()
         stopper.check()
         recorder.stop_running()
-
-
-def _not_counted(_: object) -> bool:
-    return False
