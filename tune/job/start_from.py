@@ -73,12 +73,11 @@ def _trained_inside(run: LoadedRun, space: SearchSpace) -> list[tuple[dict[str, 
     budget left fewer epochs than the run's axis allows, they become that axis's minimum. Epochs
     for a text of another length keep their relative position on the axis.
     """
-    trained = ranked(run.trials)
     points = []
     is_other_length = run.space.base.reports_per_epoch != space.base.reports_per_epoch
-    for _, row in trained.iterrows():
+    ours, theirs = (each.distributions.get("epochs") for each in (space, run.space))
+    for _, row in ranked(run.trials).iterrows():
         values = config_of(row).to_dict()
-        ours, theirs = (each.distributions.get("epochs") for each in (space, run.space))
         if ours is not None and theirs is not None:
             epochs = nearest(theirs, values["epochs"])
             if is_other_length:
@@ -87,9 +86,8 @@ def _trained_inside(run: LoadedRun, space: SearchSpace) -> list[tuple[dict[str, 
                 )
             elif not contains(ours, values["epochs"]):
                 values["epochs"] = epochs
-        points.append(space.point(values))
-    pairs = zip(points, trained["status"], strict=True)
-    return [(point, status) for point, status in pairs if space.holds(point)]
+        points.append((space.point(values), str(row["status"])))
+    return [(point, status) for point, status in points if space.holds(point)]
 
 
 def _apart(space: SearchSpace, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
