@@ -50,13 +50,7 @@ def score_finalists(
     for number, record in sorted(history.records.items(), key=lambda item: item[0] != winner):
         if record.status == Status.COMPLETE and number in locations:
             known, is_winner = scores[number], number == winner
-            seconds = 0.0
-            if known.test_bits_per_letter is None:
-                seconds += scoring_seconds_of(
-                    study, record.config, record.num_parameters or 0, _has_trend(record)
-                )
-            if is_winner and known.test_bits_per_char_dynamic is None:
-                seconds += learning_seconds_of(study, record)
+            seconds = _second_seconds(study, record, known, is_winner=is_winner)
             if is_winner and known.test_bits_per_char_cold is None:
                 window_chars = _window_chars(study, record)
             if seconds or (is_winner and window_chars) or known.test_bits_per_char is None:
@@ -92,6 +86,19 @@ def score_finalists(
             finalist_row(record, scores[key]) for key, record in sorted(history.records.items())
         )
         FINALIST_TABLE.write(rows, table_file)
+
+
+def _second_seconds(
+    study: Study, record: TrialRecord, known: TestPassageScores, *, is_winner: bool
+) -> float:
+    """Return how long the missing second scores of a network take."""
+    seconds = 0.0
+    if known.test_bits_per_letter is None:
+        num_parameters = record.num_parameters or 0
+        seconds += scoring_seconds_of(study, record.config, num_parameters, _has_trend(record))
+    if is_winner and known.test_bits_per_char_dynamic is None:
+        seconds += learning_seconds_of(study, record)
+    return seconds
 
 
 def _score(
