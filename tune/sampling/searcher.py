@@ -116,6 +116,10 @@ class StudySearcher(Searcher):
                 return None if self._live else str(Searcher.FINISHED)
         trial, config = self._new_trial(queued)
         self._live[trial_id] = trial
+        return self._proposal(trial, config)
+
+    def _proposal(self, trial: optuna.Trial, config: TrialConfig) -> dict[str, Any]:
+        """Number a new trial, or repeat to Optuna what one has reported that continues."""
         attributes = trial.user_attrs
         baseline = attributes.get(BASELINE, "")
         if NUMBER in attributes:
@@ -166,7 +170,7 @@ class StudySearcher(Searcher):
         """Return the next unused number, perhaps that of a trial whose start a kill prevented."""
         return next(number for number in itertools.count(least) if number not in self._records)
 
-    def _new_trial(self, first: Queued | None = None) -> tuple[optuna.Trial, TrialConfig]:
+    def _new_trial(self, first: Queued | None) -> tuple[optuna.Trial, TrialConfig]:
         """Ask for a trial whose configuration was not tried, if there is one.
 
         A point that is given comes before the queue.
