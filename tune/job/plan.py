@@ -35,23 +35,20 @@ class JobPlan:
 
     Attributes:
         study: The search, with its sampler chosen.
-        nodes: The nodes of the cluster.
-        need: What a trial requests.
-        concurrent: Trials at once.
+        busy: Why the plan's times may not hold, or empty.
         estimate: How long it takes; None if nothing could be measured.
         unmeasured: Why there is no estimate, or empty.
         arithmetic: The best arithmetic for an LSTM here, or empty.
-        busy: Why the plan's times may not hold, or empty.
     """
 
     study: Study
     nodes: list[Node]
     need: TrialResources
     concurrent: int
-    estimate: Estimate | None
-    unmeasured: str
-    arithmetic: str
     busy: str
+    estimate: Estimate | None = None
+    unmeasured: str = ""
+    arithmetic: str = ""
 
 
 def print_plan(plan: JobPlan, console: Console) -> None:
