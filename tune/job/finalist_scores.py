@@ -1,6 +1,7 @@
 """Scores the finalists' networks on the test passage; others see it only in the predictor."""
 
 import dataclasses
+import functools
 import time
 from collections import defaultdict
 
@@ -66,16 +67,21 @@ def score_finalists(
                 f"scoring the test passage: {counted(len(unscored), 'network')}, about "
                 f"{format_seconds(max(in_time.values(), default=0.0))}",
             )
-            arguments = {
-                number: (
-                    *(after.corpus, locations[number][0]),
-                    *(history.records[number], after.need, scores[number]),
-                    *(number in in_time, number == winner),
-                    window_chars if number == winner else None,
+            tasks = {
+                number: functools.partial(
+                    _score,
+                    after.corpus,
+                    locations[number][0],
+                    history.records[number],
+                    after.need,
+                    scores[number],
+                    has_room=number in in_time,
+                    is_winner=number == winner,
+                    window_chars=window_chars if number == winner else None,
                 )
                 for number in unscored
             }
-            for number, result in run_tasks(_score, arguments, after.need, stopper):
+            for number, result in run_tasks(tasks, after.need, stopper):
                 if isinstance(result, TestPassageScores):
                     scores[number] = result
                 else:
@@ -107,6 +113,7 @@ def _score(
     record: TrialRecord,
     need: TrialResources,
     scores: TestPassageScores,
+    *,
     has_room: bool,
     is_winner: bool,
     window_chars: int | None,

@@ -38,19 +38,16 @@ class AfterSearch:
 
 
 def run_tasks(
-    function: Callable[..., Any],
-    arguments: Mapping[int, tuple[Any, ...]],
-    need: TrialResources,
-    stopper: SearchStopper,
+    tasks: Mapping[int, Callable[[], Any]], need: TrialResources, stopper: SearchStopper
 ) -> Iterator[tuple[int, Any]]:
     """Yield each task's key and result as tasks end, until the user interrupts.
 
     No memory is requested. The result is a text, the reason, if a task failed or its process or
     node died: a bug of ours does not cost the report.
     """
-    task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(_reason_or_result)
+    remote_task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(_reason_or_result)
     cells = known_cells()
-    running = {task.remote(cells, function, *values): key for key, values in arguments.items()}
+    running = {remote_task.remote(cells, task): key for key, task in tasks.items()}
     try:
         with stopper.catching_signals():
             while running and not stopper.interrupted:
@@ -75,12 +72,10 @@ def network_at(location: str, need: TrialResources) -> tuple[Network, Checkpoint
         return load_checkpoint(fetch(location, Path(temporary) / MODEL_FOLDER), device)
 
 
-def _reason_or_result(
-    cells: tuple[OwnCell, ...], function: Callable[..., Any], *arguments: Any
-) -> Any:
+def _reason_or_result(cells: tuple[OwnCell, ...], task: Callable[[], Any]) -> Any:
     execute_and_register(cells)
     try:
-        return function(*arguments)
+        return task()
     except (CheckpointError, OSError) as error:
         return str(error)
 
