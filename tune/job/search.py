@@ -119,6 +119,13 @@ def search(
         number = promoted(scheduler, history, is_last=is_last, seconds_left=stopper.seconds_left())
         return None if number is None else (history.records[number], store.of_trial(number))
 
+    def shorten(config: TrialConfig) -> TrialConfig:
+        left = stopper.seconds_left()
+        if left is None or remaining is None:
+            return config
+        seconds = min(left, longest_seconds(study, concurrent()))
+        return shortened(config, epoch_seconds=remaining.epoch_seconds(config), seconds=seconds)
+
     progress = Progress(
         console,
         study.space,
@@ -138,7 +145,7 @@ def search(
         checkpoints=checkpoints,
         next_baseline=beside.next if beside else None,
         promotion=promotion,
-        shorten=lambda config: _shortened(config, study, stopper, remaining, concurrent),
+        shorten=shorten,
     )
     live_files = LiveFiles(folder)
     tracked = TrackedSearch(
@@ -237,24 +244,6 @@ def guess_of(study: Study) -> Callable[[TrialConfig], float]:
         for cleaning, encoded in study.prepared.encoded.items()
     }
     return lambda config: bits[config.cleaning]
-
-
-def _shortened(
-    config: TrialConfig,
-    study: Study,
-    stopper: SearchStopper,
-    remaining: Remaining | None,
-    concurrent: Callable[[], int],
-) -> TrialConfig:
-    """Return a configuration with as many epochs as the time budget allows."""
-    left = stopper.seconds_left()
-    if left is None or remaining is None:
-        return config
-    return shortened(
-        config,
-        epoch_seconds=remaining.epoch_seconds(config),
-        seconds=min(left, longest_seconds(study, concurrent())),
-    )
 
 
 def asha_of(study: Study, search: SearchRecord) -> FairASHA:
