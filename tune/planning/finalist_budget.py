@@ -47,18 +47,13 @@ def choose(
         num_best: Number of the best, at least 1; the number of groups where those are more.
         group: What trials share that are compared with each other: the best of each is chosen.
     """
-    of_config: dict[object, TrialRecord] = {}
-    for record in records:
-        is_cut = bool(record.baseline) and record.status is not Status.COMPLETE
-        if record.best is not None and not is_cut:
-            key = configuration(record.config)
-            of_config[key] = min(of_config.get(key, record), record, key=_rank_key)
-    measured = of_config.values()
-    of_group: dict[tuple[Any, ...], TrialRecord] = {}
-    for record in measured:
-        key = group(record.config)
-        of_group[key] = min(of_group.get(key, record), record, key=_rank_key)
-    best = list(of_group.values())
+    trained = (
+        record
+        for record in records
+        if record.best is not None and (not record.baseline or record.status is Status.COMPLETE)
+    )
+    measured = _best_of_each(trained, configuration)
+    best = _best_of_each(measured, group)
     chosen = {record.number for record in best}
     others = (record for record in measured if record.number not in chosen)
     # Not sorted whole: a search asks every other second, of thousands.
@@ -66,6 +61,17 @@ def choose(
     chosen = {record.number for record in best}
     baselines = (record for record in measured if record.baseline and record.number not in chosen)
     return sorted(best, key=_rank_key) + sorted(baselines, key=_rank_key)
+
+
+def _best_of_each(
+    records: Iterable[TrialRecord], key: Callable[[TrialConfig], tuple[Any, ...]]
+) -> list[TrialRecord]:
+    """Return the best of the trials whose configurations have the same key, for each key."""
+    best: dict[tuple[Any, ...], TrialRecord] = {}
+    for record in records:
+        value = key(record.config)
+        best[value] = min(best.get(value, record), record, key=_rank_key)
+    return list(best.values())
 
 
 class FinalistTimes(NamedTuple):
