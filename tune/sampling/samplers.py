@@ -45,15 +45,14 @@ ATTEMPTS, ATTEMPTS_OF_MODEL = 8, 4
 """Proposals per trial before one that was tried is accepted; how many of them use a model."""
 
 
-def check_sampler(name: str) -> str:
-    """Return the name if it is a sampler's or AUTO.
+def check_sampler(name: str) -> None:
+    """Refuse a name that is neither a sampler's nor AUTO.
 
     Raises:
         ConfigError: It is neither.
     """
     if name not in (AUTO, *SAMPLERS):
         raise ConfigError(unknown_choice("sampler", name, (AUTO, *SAMPLERS)))
-    return name
 
 
 def default_sampler(num_concurrent: int) -> str:
