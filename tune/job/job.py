@@ -256,10 +256,7 @@ def naming_how_to_resume(
 ) -> Iterator[None]:
     """Print the command that continues the run if an external fault ends it.
 
-    Args:
-        location: Where the run writes.
-        command: Returns that command.
-        other_place: Returns why another place cannot be written, or None.
+    The run writes to the location; `other_place` returns why another cannot be written, or None.
 
     Raises:
         ExternalFault: A file could not be written.
