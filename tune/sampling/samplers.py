@@ -132,8 +132,10 @@ def make_sampler(
             return NumberedQMCSampler(
                 max(0, number - num_baselines - len(starts)),
                 qmc_type="sobol",
-                seed=hash_seed(seed) % 2**32,
-                independent_sampler=random,
+                scramble=True,
+                seed=hash_seed(seed) % 2**32,  # the same for all trials
+                independent_sampler=random,  # for axes that the first trial lacked
+                warn_independent_sampling=False,
             )
         tpe = samplers.TPESampler(
             n_startup_trials=startup_trials,
