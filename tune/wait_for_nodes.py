@@ -24,11 +24,7 @@ that of a Python that failed."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Wait, and return the exit code.
-
-    0 when the nodes are there; when the time is up before, 3 if some are there, 75 if none is; 2
-    the user's mistake.
-    """
+    """Wait, and return the exit code."""
     parser = OneLineParser(
         prog="python -m tune.wait_for_nodes",
         description="Wait until a Ray cluster has N nodes with CPU cores.",

@@ -1,6 +1,7 @@
 """Scores the finalists' networks on the test passage; others see it only in the predictor."""
 
 import dataclasses
+import functools
 import time
 from collections import defaultdict
 
@@ -50,13 +51,7 @@ def score_finalists(
     for number, record in sorted(history.records.items(), key=lambda item: item[0] != winner):
         if record.status == Status.COMPLETE and number in locations:
             known, is_winner = scores[number], number == winner
-            seconds = 0.0
-            if known.test_bits_per_letter is None:
-                seconds += scoring_seconds_of(
-                    study, record.config, record.num_parameters or 0, _has_trend(record)
-                )
-            if is_winner and known.test_bits_per_char_dynamic is None:
-                seconds += learning_seconds_of(study, record)
+            seconds = _second_seconds(study, record, known, is_winner=is_winner)
             if is_winner and known.test_bits_per_char_cold is None:
                 window_chars = _window_chars(study, record)
             if seconds or (is_winner and window_chars) or known.test_bits_per_char is None:
@@ -72,16 +67,21 @@ def score_finalists(
                 f"scoring the test passage: {counted(len(unscored), 'network')}, about "
                 f"{format_seconds(max(in_time.values(), default=0.0))}",
             )
-            arguments = {
-                number: (
-                    *(after.corpus, locations[number][0]),
-                    *(history.records[number], after.need, scores[number]),
-                    *(number in in_time, number == winner),
-                    window_chars if number == winner else None,
+            tasks = {
+                number: functools.partial(
+                    _score,
+                    after.corpus,
+                    locations[number][0],
+                    history.records[number],
+                    after.need,
+                    scores[number],
+                    has_room=number in in_time,
+                    is_winner=number == winner,
+                    window_chars=window_chars if number == winner else None,
                 )
                 for number in unscored
             }
-            for number, result in run_tasks(_score, arguments, after.need, stopper):
+            for number, result in run_tasks(tasks, after.need, stopper):
                 if isinstance(result, TestPassageScores):
                     scores[number] = result
                 else:
@@ -94,12 +94,26 @@ def score_finalists(
         FINALIST_TABLE.write(rows, table_file)
 
 
+def _second_seconds(
+    study: Study, record: TrialRecord, known: TestPassageScores, *, is_winner: bool
+) -> float:
+    """Return how long the missing second scores of a network take."""
+    seconds = 0.0
+    if known.test_bits_per_letter is None:
+        num_parameters = record.num_parameters or 0
+        seconds += scoring_seconds_of(study, record.config, num_parameters, _has_trend(record))
+    if is_winner and known.test_bits_per_char_dynamic is None:
+        seconds += learning_seconds_of(study, record)
+    return seconds
+
+
 def _score(
     corpus: SharedCorpus,
     location: str,
     record: TrialRecord,
     need: TrialResources,
     scores: TestPassageScores,
+    *,
     has_room: bool,
     is_winner: bool,
     window_chars: int | None,

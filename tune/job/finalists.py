@@ -84,7 +84,6 @@ def confirm(after: AfterSearch, result: SearchResult) -> SearchResult:
         if result.timed_out and budget is not None:  # time was reserved for the finalists
             kept, _ = times.reserved(budget)
         num = times.begun(left, least=min(kept, times.num_of_winner))
-        unconfirmed = ""
         if num:
             of_all = f" of {len(missing)}" if num < len(missing) else ""
             say(
@@ -102,19 +101,12 @@ def confirm(after: AfterSearch, result: SearchResult) -> SearchResult:
                 expected_seconds=times.trained_seconds[num - 1],
                 excess_bytes=memory_excess_bytes([*result.records, *history.records.values()]),
             )
-        begun = list(history.records.values())
-        complete = {
-            finalist_of(record.number)[0] for record in begun if record.status is Status.COMPLETE
-        }
+        without_room = ""
+        complete = {finalist_of(record.number)[0] for record in _complete(history)}
         if missing and not num and left is not None and chosen[0].number not in complete:
-            unconfirmed = no_room(len(missing), times.trained_seconds[0], left)
-            warn(console, f"\nnot confirmed: {unconfirmed}")
-        if complete:
-            unconfirmed = ""
-        elif begun and all(record.has_ended for record in begun):
-            unconfirmed = ALL_FAILED
-        elif begun:
-            unconfirmed = unconfirmed or NONE_COMPLETE
+            without_room = no_room(len(missing), times.trained_seconds[0], left)
+            warn(console, f"\nnot confirmed: {without_room}")
+        unconfirmed = _why_unconfirmed(history, without_room)
         score_finalists(after, history, store, stopper)
     return dataclasses.replace(
         result,
@@ -122,6 +114,20 @@ def confirm(after: AfterSearch, result: SearchResult) -> SearchResult:
         interrupted=stopper.interrupted,
         unconfirmed=unconfirmed,
     )
+
+
+def _complete(history: History) -> list[TrialRecord]:
+    return [record for record in history.records.values() if record.status is Status.COMPLETE]
+
+
+def _why_unconfirmed(history: History, without_room: str) -> str:
+    """Return why no finalist was retrained; empty if one was, or if none was to be."""
+    begun = history.records.values()
+    if _complete(history):
+        return ""
+    if begun and all(record.has_ended for record in begun):
+        return ALL_FAILED
+    return without_room or (NONE_COMPLETE if begun else "")
 
 
 def no_room(num_trainings: int, first_seconds: float, seconds_left: float) -> str:

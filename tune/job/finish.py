@@ -53,14 +53,8 @@ def finish(
 ) -> int:
     """Write and print the results of a search, and return the exit code.
 
-    Args:
-        study: The search.
-        folder: Its run folder.
-        result: The search's result.
-        estimate: Its planned time.
-        console: Where the results are printed.
-        may_delete: Returns whether superseded checkpoints may be removed: not if another driver
-            has the run.
+    Superseded checkpoints are removed only if `may_delete` says so: not if another driver has the
+    run.
     """
     time_text(study, result.records)
     folder.write_tables(result.records)
@@ -91,16 +85,7 @@ def finish(
     for line in filter(None, (verdict(run), predictor_line(run))):
         say(console, f"\n{line}")
     if folder.checkpoints():
-        book = Book(study.corpus.text, study.corpus.lengths)
-        records = measure_run(folder, book, top=SAMPLED_CHECKPOINTS)
-        QUALITY_TABLE.write((record.row() for record in records), folder.quality_file)
-        samples = write_samples(folder, book, top=SAMPLED_CHECKPOINTS, num_chars=SAMPLE_CHARS)
-        quality = QUALITY_TABLE.read(folder.quality_file)
-        run = dataclasses.replace(run, quality=quality, samples=samples)
-        best_passage = samples.passages[0]
-        say(console, f"\nsample text ({best_passage.caption}):")
-        say(console, best_passage.text[:PRINTED_CHARS])
-        say(console, best_temperature_line(quality))
+        run = _with_samples(run, folder, Book(study.corpus.text, study.corpus.lengths), console)
     _write_page(run, folder, console)
     # Last, because a driver that is killed earlier must redo all of it.
     folder.write_study(dataclasses.replace(facts, finished=not result.interrupted))
@@ -111,6 +96,19 @@ def finish(
         if study.mirror_root is not None:
             say(console, f"or, on any machine: {resume_anywhere(study)}")
     return _ended(study, folder, result, how_it_ended(result), console)
+
+
+def _with_samples(run: LoadedRun, folder: RunFolder, book: Book, console: Console) -> LoadedRun:
+    """Let the best networks write, print some of it, and return the run with all of it."""
+    records = measure_run(folder, book, top=SAMPLED_CHECKPOINTS)
+    QUALITY_TABLE.write((record.row() for record in records), folder.quality_file)
+    samples = write_samples(folder, book, top=SAMPLED_CHECKPOINTS, num_chars=SAMPLE_CHARS)
+    quality = QUALITY_TABLE.read(folder.quality_file)
+    best_passage = samples.passages[0]
+    say(console, f"\nsample text ({best_passage.caption}):")
+    say(console, best_passage.text[:PRINTED_CHARS])
+    say(console, best_temperature_line(quality))
+    return dataclasses.replace(run, quality=quality, samples=samples)
 
 
 def _ended(

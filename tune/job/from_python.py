@@ -146,21 +146,9 @@ def _own_ray() -> str | None:
 
 def _signature() -> inspect.Signature:
     """Return the keyword arguments of `search`, for completion and help in notebooks."""
-    own = [
-        parameter
-        for parameter in inspect.signature(search).parameters.values()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    ]
-    of_options = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=field.type,
-        )
-        for field in _FIELDS
-    ]
-    return inspect.Signature([*of_options, *own], return_annotation=Run)
+    options, own = (inspect.signature(each).parameters for each in (StudyOptions, search))
+    shown = [*(options[field.name] for field in _FIELDS), own["wait"], own["progress"]]
+    return inspect.Signature(shown, return_annotation=Run)
 
 
 search.__signature__ = _signature()  # type: ignore[attr-defined]

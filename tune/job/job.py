@@ -13,10 +13,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from model.config import TrialConfig
 from model.errors import EXTERNAL_FAULT, ConfigError, ExternalFault
 from model.system.energy import Energy, EnergyMeter
 from model.system.files import unwritable
 from model.system.terminal import complain, take_signals_back
+from model.training.speed import Machine
 from tune.cluster.cluster import Cluster
 from tune.cluster.ray_watch import RayWatch
 from tune.cluster.resources import (
@@ -56,13 +58,7 @@ from tune.trials.trainable import trainable_for
 
 
 def run_study(study: Study, options: StudyOptions, cluster: Cluster, console: Console) -> int:
-    """Run a search and return the exit code.
-
-    Args:
-        study: The search.
-        options: The command line.
-        cluster: Where it runs; a local Ray may be starting.
-        console: Where the plan, the progress and the results are printed.
+    """Run a search and return the exit code; a local Ray may be starting.
 
     Raises:
         ConfigError: The user's mistake, in one line.
@@ -103,46 +99,47 @@ def _planned(study: Study, options: StudyOptions, cluster: Cluster, console: Con
         largest_hidden_size=max(study.space.values("hidden_size")),
         held_bytes=sys.getsizeof(study.corpus.text) + study.prepared.num_bytes,
     )
-    estimate, unmeasured, arithmetic = None, "", ""
+    plan = JobPlan(study=study, nodes=nodes, need=need, concurrent=concurrent, busy=cluster.busy)
     if isinstance(machine, str):
-        unmeasured = machine
+        plan = dataclasses.replace(plan, unmeasured=machine)
     else:
-        arithmetic = str(machine.arithmetic)
-        on_gpu = machine.free_gpu_bytes is not None
-        if need.gpus and not on_gpu:
-            arithmetic += "; torch sees no GPU on the worker, so trials train on the CPU"
-        memory = TrialMemory.of(
-            study.space, study.prepared, process_bytes=machine.process_bytes, on_gpu=on_gpu
-        )
-        if machine.free_gpu_bytes is not None and not cluster.address:
-            check_gpu_memory(study.space, memory, machine.free_gpu_bytes, need.gpus)
-        need = with_memory(study.space, need, memory, nodes)
-        concurrent = num_concurrent(nodes, need, most)
-        spent = NOTHING_SPENT
-        if study.earlier:
-            settled = num_settled(study, study.earlier.search.records.values(), concurrent)
-            is_over = is_spent(study, study.earlier, concurrent)
-            spent = study.earlier.spent(settled, is_over=is_over)
-        study = with_base_that_fits(
-            study,
-            epoch_seconds=lambda config: machine.speed.epoch_seconds(
-                config, memory.sizes[text_of(config)]
-            ),
-            concurrent=concurrent,
-        )
-        estimate = Estimate(study, machine.speed, concurrent, spent)
+        plan = _estimated(plan, machine, most, is_local=not cluster.address)
     if study.settings.sampler == AUTO:
-        settings = dataclasses.replace(study.settings, sampler=default_sampler(concurrent))
-        study = dataclasses.replace(study, settings=settings)
-    return JobPlan(
+        settings = dataclasses.replace(study.settings, sampler=default_sampler(plan.concurrent))
+        plan = dataclasses.replace(plan, study=dataclasses.replace(plan.study, settings=settings))
+    return plan
+
+
+def _estimated(plan: JobPlan, machine: Machine, most: int | None, *, is_local: bool) -> JobPlan:
+    """Return a plan with what follows from the measured machine: memory, base and estimate."""
+    study, need = plan.study, plan.need
+    arithmetic, on_gpu = str(machine.arithmetic), machine.free_gpu_bytes is not None
+    if need.gpus and not on_gpu:
+        arithmetic += "; torch sees no GPU on the worker, so trials train on the CPU"
+    memory = TrialMemory.of(
+        study.space, study.prepared, process_bytes=machine.process_bytes, on_gpu=on_gpu
+    )
+    if machine.free_gpu_bytes is not None and is_local:
+        check_gpu_memory(study.space, memory, machine.free_gpu_bytes, need.gpus)
+    need = with_memory(study.space, need, memory, plan.nodes)
+    concurrent = num_concurrent(plan.nodes, need, most)
+    spent = NOTHING_SPENT
+    if study.earlier:
+        settled = num_settled(study, study.earlier.search.records.values(), concurrent)
+        is_over = is_spent(study, study.earlier, concurrent)
+        spent = study.earlier.spent(settled, is_over=is_over)
+
+    def epoch_seconds(config: TrialConfig) -> float:
+        return machine.speed.epoch_seconds(config, memory.sizes[text_of(config)])
+
+    study = with_base_that_fits(study, epoch_seconds=epoch_seconds, concurrent=concurrent)
+    return dataclasses.replace(
+        plan,
         study=study,
-        nodes=nodes,
         need=need,
         concurrent=concurrent,
-        estimate=estimate,
-        unmeasured=unmeasured,
+        estimate=Estimate(study, machine.speed, concurrent, spent),
         arithmetic=arithmetic,
-        busy=cluster.busy,
     )
 
 
@@ -259,10 +256,7 @@ def naming_how_to_resume(
 ) -> Iterator[None]:
     """Print the command that continues the run if an external fault ends it.
 
-    Args:
-        location: Where the run writes.
-        command: Returns that command.
-        other_place: Returns why another place cannot be written, or None.
+    The run writes to the location; `other_place` returns why another cannot be written, or None.
 
     Raises:
         ExternalFault: A file could not be written.

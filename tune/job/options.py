@@ -27,6 +27,7 @@ def parser() -> OneLineParser:
         "Defaults are in parentheses.",
         epilog=_EXAMPLES,
     )
+    top.argument_default = argparse.SUPPRESS  # StudyOptions has the defaults
     what = top.add_argument_group("what to search")
     space = what.add_argument(
         "--space",
@@ -37,7 +38,6 @@ def parser() -> OneLineParser:
     what.add_argument(
         "--configs",
         nargs="+",
-        default=(),
         metavar="JSON",
         help="instead of a space: compare these configurations; --fix sets any field of all",
     )
@@ -80,7 +80,6 @@ def parser() -> OneLineParser:
     what.add_argument(
         "--start-from",
         nargs="+",
-        default=(),
         metavar="RUN",
         help="start with the best configurations of earlier runs, on any text: folders, names in "
         "--results, or s3://BUCKET/NAME",
@@ -89,7 +88,6 @@ def parser() -> OneLineParser:
         "--fix",
         action="extend",
         nargs="+",
-        default=[],
         metavar="AXIS=VALUE",
         help="use only these values of an axis: one, --fix cleaning=cased (also of unit, "
         "normalization, precision or kernel), a range, hidden_size=320..512, or a list, "
@@ -99,7 +97,6 @@ def parser() -> OneLineParser:
         "--cell",
         action="extend",
         nargs="+",
-        default=[],
         metavar="CELL",
         help="search only these cells: lstm, gru, mogrifier, or your own class, FILE.py:CLASS "
         "(docs/cells.md); give them again with --resume",
@@ -146,7 +143,6 @@ def parser() -> OneLineParser:
     where.add_argument(
         "--results",
         type=Path,
-        default=Path("results"),
         metavar="FOLDER",
         help="folder of all runs (results)",
     )
@@ -169,7 +165,6 @@ def parser() -> OneLineParser:
     how.add_argument(
         "--cpus-per-trial",
         type=int,
-        default=1,
         metavar="N",
         help="cores and threads per trial (1)",
     )
@@ -191,7 +186,6 @@ def parser() -> OneLineParser:
     output.add_argument(
         "--log-format",
         choices=("text", "json"),
-        default="text",
         help="json prints one object per event and nothing else (text)",
     )
     watch.add_argument(
@@ -203,7 +197,6 @@ def parser() -> OneLineParser:
         "--tracker",
         action="extend",
         nargs="+",
-        default=[],
         metavar="FILE.py:CLASS",
         help="notify your own class, or package.module:CLASS, of every trial; repeatable",
     )
@@ -226,7 +219,7 @@ def parse_options(arguments: list[str]) -> "StudyOptions":
     """Parse a command line; exits with code 2 and one line if it breaks a rule."""
     top = parser()
     values = vars(top.parse_args(arguments))
-    if values["space"] is None and values["resume"] is None and not values["configs"]:
+    if not {"space", "resume", "configs"} & values.keys():
         top.error("one of the arguments --space, --configs and --resume is required")
 
     from model.errors import ConfigError

@@ -35,23 +35,20 @@ class JobPlan:
 
     Attributes:
         study: The search, with its sampler chosen.
-        nodes: The nodes of the cluster.
-        need: What a trial requests.
-        concurrent: Trials at once.
+        busy: Why the plan's times may not hold, or empty.
         estimate: How long it takes; None if nothing could be measured.
         unmeasured: Why there is no estimate, or empty.
         arithmetic: The best arithmetic for an LSTM here, or empty.
-        busy: Why the plan's times may not hold, or empty.
     """
 
     study: Study
     nodes: list[Node]
     need: TrialResources
     concurrent: int
-    estimate: Estimate | None
-    unmeasured: str
-    arithmetic: str
     busy: str
+    estimate: Estimate | None = None
+    unmeasured: str = ""
+    arithmetic: str = ""
 
 
 def print_plan(plan: JobPlan, console: Console) -> None:
@@ -78,9 +75,31 @@ def print_plan(plan: JobPlan, console: Console) -> None:
 
 def _plan_lines(plan: JobPlan) -> list[str]:
     """Return the plan, line by line; without an estimate, it says why times are unknown."""
-    study, nodes, need, estimate = plan.study, plan.nodes, plan.need, plan.estimate
-    concurrent, unmeasured = plan.concurrent, plan.unmeasured
-    space, prepared = study.space, study.prepared
+    study, need, estimate, concurrent = plan.study, plan.need, plan.estimate, plan.concurrent
+    lines = [*_space_lines(study), *_text_lines(study)]
+    if study.space.base.reports_per_epoch > 1:
+        lines.append(_reports(study))
+    lines += [
+        f"sampler: {study.settings.sampler}, seed {study.settings.seed}",
+        _budget(study),
+        *_time_shares(study, concurrent, estimate),
+        _finalists(study, estimate),
+        f"resources: {describe(plan.nodes)}; {need.cpus} CPU and {need.gpus:g} GPU per trial, "
+        f"{_memory(need)}{concurrent} at once",
+    ]
+    if plan.arithmetic:
+        lines.append(f"arithmetic of LSTMs here: {plan.arithmetic}")
+    lines.append(time_line(study, concurrent, estimate, plan.unmeasured))
+    lines.append(f"run folder: {study.run_path}")
+    if study.settings.trial_timeout_seconds is not None:
+        limit = format_seconds(study.settings.trial_timeout_seconds)
+        lines.append(f"trial timeout: a trial that reports nothing for {limit} is killed")
+    return lines
+
+
+def _space_lines(study: Study) -> list[str]:
+    """Return the axes, what a text or an option has changed, the baselines and the starts."""
+    space = study.space
     lines = [f"space: {space.name}: {space.description}"]
     for axis, distribution in space.distributions.items():
         only = ""
@@ -98,8 +117,14 @@ def _plan_lines(plan: JobPlan) -> list[str]:
     for point in space.all_starts():
         params = " ".join(f"{axis}={short(value)}" for axis, value in point.items())
         lines.append(f"  {'start':<18} {params}")
+    return lines
+
+
+def _text_lines(study: Study) -> list[str]:
+    """Return the text, its cleanings and units, and the passage that judges trials."""
+    space, prepared = study.space, study.prepared
     num_raw = len(study.corpus.text)
-    lines.append(f"text: {num_raw:,} characters, sha256 {study.corpus.sha256[:12]}")
+    lines = [f"text: {num_raw:,} characters, sha256 {study.corpus.sha256[:12]}"]
     for cleaning, encoded in prepared.encoded.items():
         floor = prepared.floors.of_cleaning[cleaning].validation_bits_per_char
         price = encoded.validation.restoration_bits_per_char
@@ -125,29 +150,6 @@ def _plan_lines(plan: JobPlan) -> list[str]:
         f"objective: val_bits_per_char, restored bits per raw character on {judged:,} held-out "
         f"raw characters; lower is better"
     )
-    if space.base.reports_per_epoch > 1:
-        lines.append(_reports(study))
-    budget = space.budget
-    limit = budget.time_budget_seconds
-    is_all = space.distributions and space.max_trials() == budget.trials
-    all_of_them = "all configurations of the space, " if is_all else ""
-    lines += [
-        f"sampler: {study.settings.sampler}, seed {study.settings.seed}",
-        f"budget: {counted(budget.trials, 'trial')}, {all_of_them}"
-        f"{format_seconds(limit) if limit else 'no time limit'}, "
-        f"{asha_phrase(study)}",
-        *_time_shares(study, concurrent, estimate),
-        _finalists(study, estimate),
-        f"resources: {describe(nodes)}; {need.cpus} CPU and {need.gpus:g} GPU per trial, "
-        f"{_memory(need)}{concurrent} at once",
-    ]
-    if plan.arithmetic:
-        lines.append(f"arithmetic of LSTMs here: {plan.arithmetic}")
-    lines.append(time_line(study, concurrent, estimate, unmeasured))
-    lines.append(f"run folder: {study.run_path}")
-    if study.settings.trial_timeout_seconds is not None:
-        limit_text = format_seconds(study.settings.trial_timeout_seconds)
-        lines.append(f"trial timeout: a trial that reports nothing for {limit_text} is killed")
     return lines
 
 
@@ -184,6 +186,15 @@ def _reports(study: Study) -> str:
     chars = next(iter(study.prepared.encoded.values())).train.num_raw_chars
     times = study.space.base.reports_per_epoch
     return f"reports: {times} per epoch, one about every {chars // times:,} characters"
+
+
+def _budget(study: Study) -> str:
+    space, budget = study.space, study.space.budget
+    limit = budget.time_budget_seconds
+    is_all = space.distributions and space.max_trials() == budget.trials
+    all_of_them = "all configurations of the space, " if is_all else ""
+    time = format_seconds(limit) if limit else "no time limit"
+    return f"budget: {counted(budget.trials, 'trial')}, {all_of_them}{time}, {asha_phrase(study)}"
 
 
 def _time_shares(study: Study, concurrent: int, estimate: Estimate | None) -> list[str]:

@@ -6,13 +6,13 @@ The test passage is then scored once, by the predictor and its members.
 """
 
 import dataclasses
+import functools
 import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from model.config import TrialConfig
 from model.errors import CheckpointError
 from model.generation.decoding import (
     TIMED_SYMBOLS,
@@ -63,10 +63,6 @@ def with_predictor(after: AfterSearch, result: SearchResult) -> SearchResult:
 
     Nothing is written if the user interrupts or no network is available.
 
-    Args:
-        after: The search, and where it ran.
-        result: The search's result.
-
     Returns:
         The result with the time so far, and whether the user interrupted.
 
@@ -110,12 +106,12 @@ def _make(after: AfterSearch, candidates: list[Candidate], stopper: SearchStoppe
     prepared, need, console = after.study.prepared, after.need, after.console
 
     def nats_of(networks: list[Candidate], *, is_test: bool) -> dict[int, Nats]:
-        arguments = {
-            index: (after.corpus, candidate.location, candidate.config, need, is_test)
+        tasks = {
+            index: functools.partial(_nats, after.corpus, candidate, need, is_test=is_test)
             for index, candidate in enumerate(networks)
         }
         found = {}
-        for index, result in run_tasks(_nats, arguments, need, stopper):
+        for index, result in run_tasks(tasks, need, stopper):
             if isinstance(result, str):
                 warn(console, f"{networks[index].name}: left out of the predictor: {result}")
             else:
@@ -181,18 +177,14 @@ def candidates_of(
 
 
 def _nats(
-    corpus: SharedCorpus,
-    location: str,
-    config: TrialConfig,
-    need: TrialResources,
-    is_test: bool,
+    corpus: SharedCorpus, candidate: Candidate, need: TrialResources, *, is_test: bool
 ) -> Nats:
     """Return, on a worker, a network's nats for each symbol of a passage."""
-    network, meta = network_at(location, need)
+    network, meta = network_at(candidate.location, need)
     return held_out_nats(
         network,
         corpus.get(),
-        config,
+        candidate.config,
         precision=meta.precision,
         is_test=is_test,
         max_symbols=MAX_SCORED_CHARS if is_test else MAX_FITTED_SYMBOLS,
@@ -200,13 +192,7 @@ def _nats(
 
 
 def _save(prepared: PreparedCorpus, folder: RunFolder, mixed: Mixed, test: list[float]) -> None:
-    """Write predictor/ and predictor.csv.
-
-    Args:
-        prepared: The corpus.
-        folder: The run folder.
-        mixed: The mixture.
-        test: As `on_test_passage` returns them.
+    """Write predictor/ and predictor.csv; `test` is as `on_test_passage` returns it.
 
     Raises:
         CheckpointError: A member's checkpoint is damaged or no longer available.

@@ -44,11 +44,8 @@ def prepare(
 ) -> Study:
     """Check all that can be checked without Ray; the first line printed names the corpus.
 
-    Args:
-        options: The command line.
-        console: Where the corpus is named.
-        when_checked: Called before the text is read, once all else is checked.
-        nodes: Returns what trials run on; called for a long text: on GPUs, it has fewer reports.
+    Before the text is read, once all else is checked, `when_checked` is called. For a long text,
+    `nodes` is asked what trials run on: on GPUs, it has fewer reports.
 
     Raises:
         ConfigError: The first rule that is broken.
@@ -175,11 +172,6 @@ def named_trackers(options: StudyOptions) -> dict[str, MakesTracker]:
 
 def named_corpus(options: StudyOptions, settings: StudySettings, console: Console) -> Corpus:
     """Find the corpus and print which it is.
-
-    Args:
-        options: Its name and its held-out texts.
-        settings: The run's settings.
-        console: Where the line is printed.
 
     Raises:
         CorpusError: It is not available.

@@ -1,6 +1,7 @@
 """Reads a study back from its run folder, so that the search can continue."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
@@ -39,7 +40,7 @@ from tune.planning.study import (
     is_folder,
 )
 from tune.records.run_folder import RunFolder, check_name, find_run, text_of_run
-from tune.records.study_file import CHANGEABLE_SETTINGS, StudyFile
+from tune.records.study_file import CHANGEABLE_SETTINGS, StudyFile, StudySettings
 from tune.records.trial import num_ended
 from tune.sampling.samplers import AUTO, check_sampler
 from tune.storage.fetch import fetch_run, found_in_storage
@@ -53,12 +54,8 @@ def prepared_study(
 ) -> Study:
     """Return the checked study of a command line: a new search, or a resumed one.
 
-    Args:
-        options: The command line.
-        console: Where the corpus is named.
-        when_checked: Called before the text is read, once all else is checked, if the search
-            will run: not for a finished one.
-        nodes: Returns what trials run on.
+    Before the text is read, once all else is checked, `when_checked` is called, if the search will
+    run: not for a finished one. `nodes` returns what trials run on.
 
     Raises:
         ConfigError: The first rule that is broken.
@@ -100,12 +97,7 @@ def prepare_resumed(
 ) -> Study:
     """Return the study of an earlier run; options that contradict it are refused.
 
-    Args:
-        options: The command line.
-        console: Where the corpus is named.
-        when_checked: As for `prepared_study`.
-        is_repeated: Whether the command line is the one that started the run: later orders
-            remain in force.
+    A repeated command line is the one that started the run: later orders remain in force.
 
     Raises:
         ConfigError: The first rule that is broken.
@@ -135,13 +127,8 @@ def prepare_resumed(
     if is_repeated:
         options = without_ordered_budget(options, earlier.search)
     check_sampler(stored.settings.sampler)
-    storage = stored.settings.storage
-    has_endpoint = storage is not None and "endpoint" in storage.partition("?")[2]
-    if found_in is None and options.storage is None and has_endpoint:
-        raise ConfigError(
-            f"--storage must be given again, because this run's has its own endpoint: {storage}"
-        )
-    storage = found_in or (storage and normal(storage))  # a bucket may have been copied
+    # A bucket may have been copied.
+    storage = found_in or _stored_storage(stored, is_named=options.storage is not None)
     settings = dataclasses.replace(stored.settings, storage=storage)
     for name, value in dataclasses.asdict(settings).items():
         if name not in CHANGEABLE_SETTINGS and getattr(options, name) != AUTO:
@@ -157,18 +144,11 @@ def prepare_resumed(
     if not stored.finished:
         when_checked()
     corpus = _text(options, stored, folder, console)
-    if (corpus.sha256, corpus.lengths) != (stored.corpus.sha256, stored.corpus.lengths):
-        raise ConfigError(
-            f"a resumed run's corpus must be its original text with sha256 "
-            f"{stored.corpus.sha256[:12]}, but {corpus.name} has {corpus.sha256[:12]}"
-        )
+    _check_text(corpus, stored)
     if options.space is not None or options.configs:
         _check_space(named_space(options)[0], stored.space, corpus, options)
     found = fitted(space, corpus, stored.objective.as_floors())
     settings = dataclasses.replace(options.over(settings), sampler=settings.sampler)
-    other_finalists = finalists_of(settings) != finalists_of(stored.settings)
-    ended = earlier.search.ended
-    is_unsettled = ended is not None and ended.is_settled and not settings.stop_when_settled
     return Study(
         space=found.space,
         corpus=dataclasses.replace(corpus, name=stored.corpus.name),
@@ -178,13 +158,27 @@ def prepare_resumed(
         command=stored.command,
         earlier=earlier,
         notes=stored.notes,
-        extended=(
-            other_finalists or is_unsettled or _is_larger(space.budget, stored.space.budget)
-        ),
+        extended=_asks_for_more(settings, space.budget, earlier),
         trackers=trackers,
         search_id=stored.search_id,
         name=name,
     )
+
+
+def _stored_storage(stored: StudyFile, *, is_named: bool) -> str | None:
+    """Return a run's storage as study.json has it.
+
+    Raises:
+        ConfigError: It has its own endpoint, and the command line does not name it again.
+    """
+    storage = stored.settings.storage
+    if storage is None:
+        return None
+    if not is_named and "endpoint" in storage.partition("?")[2]:
+        raise ConfigError(
+            f"--storage must be given again, because this run's has its own endpoint: {storage}"
+        )
+    return normal(storage)
 
 
 def _name_in_storage(earlier: EarlierSessions, storage: str | None, *, was_fetched: bool) -> str:
@@ -249,10 +243,9 @@ def _check_space(
     for space in _as_it_may_have_begun(named, len(corpus.text), fixed_fields(options)):
         if space not in spaces:
             spaces.append(space)
-    if any(_what_must_agree(space) == _what_must_agree(stored) for space in spaces):
-        return
-    narrowed = (fitted(space, corpus).space for space in spaces)
-    if all(_what_must_agree(space) != _what_must_agree(stored) for space in narrowed):
+    narrowed = (fitted(space, corpus).space for space in spaces)  # slow: only if none agrees yet
+    kept = _what_must_agree(stored)
+    if all(_what_must_agree(space) != kept for space in itertools.chain(spaces, narrowed)):
         raise ConfigError(
             f"a resumed run's space must be the one in its study.json, but {named.name!r} "
             f"differs from it; {_way(options)}"
@@ -307,9 +300,26 @@ def _text(options: StudyOptions, stored: StudyFile, folder: RunFolder, console: 
     )
 
 
-def _is_larger(budget: Budget, stored: Budget) -> bool:
-    seconds, stored_seconds = (b.time_budget_seconds or math.inf for b in (budget, stored))
-    return budget.trials > stored.trials or seconds > stored_seconds
+def _check_text(corpus: Corpus, stored: StudyFile) -> None:
+    known = stored.corpus
+    if (corpus.sha256, corpus.lengths) != (known.sha256, known.lengths):
+        raise ConfigError(
+            f"a resumed run's corpus must be its original text with sha256 {known.sha256[:12]}, "
+            f"but {corpus.name} has {corpus.sha256[:12]}"
+        )
+
+
+def _asks_for_more(settings: StudySettings, budget: Budget, earlier: EarlierSessions) -> bool:
+    """Return whether more is asked for than in the earlier sessions, or other finalists."""
+    stored, ended = earlier.study, earlier.search.ended
+    before = stored.space.budget
+    seconds, seconds_before = (b.time_budget_seconds or math.inf for b in (budget, before))
+    return (
+        finalists_of(settings) != finalists_of(stored.settings)
+        or (ended is not None and ended.is_settled and not settings.stop_when_settled)
+        or budget.trials > before.trials
+        or seconds > seconds_before
+    )
 
 
 def _check_trials(trials: int | None, ended: int) -> None:

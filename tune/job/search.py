@@ -84,20 +84,9 @@ def search(
 ) -> SearchResult:
     """Run a study's remaining trials; the history and the tables are written meanwhile.
 
-    Args:
-        study: The search.
-        folder: Its run folder.
-        history: Open history of its trials.
-        trainable: The trial class that Ray runs, with its resources.
-        concurrent: Returns the maximum number of concurrent trials.
-        estimate: The plan; None if nothing was measured.
-        console: Shows the progress.
-        spent_seconds: Seconds of the earlier sessions.
-        finalists: Finalists that earlier sessions trained; time is reserved only for the missing
-            ones.
-        requests: Where orders come from; they are being read.
-        limit_workers: Limits the number of concurrent trials.
-        overridden: As in `Steering`.
+    `concurrent` returns how many may run at once, and `limit_workers` changes that. Earlier
+    sessions took `spent_seconds` and trained `finalists`: time is reserved only for the missing
+    ones. The requests are being read; for `overridden` see `Steering`.
     """
     quiet_optuna()
     store = CheckpointStore(study.checkpoints_root)
@@ -130,6 +119,13 @@ def search(
         number = promoted(scheduler, history, is_last=is_last, seconds_left=stopper.seconds_left())
         return None if number is None else (history.records[number], store.of_trial(number))
 
+    def shorten(config: TrialConfig) -> TrialConfig:
+        left = stopper.seconds_left()
+        if left is None or remaining is None:
+            return config
+        seconds = min(left, longest_seconds(study, concurrent()))
+        return shortened(config, epoch_seconds=remaining.epoch_seconds(config), seconds=seconds)
+
     progress = Progress(
         console,
         study.space,
@@ -149,7 +145,7 @@ def search(
         checkpoints=checkpoints,
         next_baseline=beside.next if beside else None,
         promotion=promotion,
-        shorten=lambda config: _shortened(config, study, stopper, remaining, concurrent),
+        shorten=shorten,
     )
     live_files = LiveFiles(folder)
     tracked = TrackedSearch(
@@ -250,24 +246,6 @@ def guess_of(study: Study) -> Callable[[TrialConfig], float]:
     return lambda config: bits[config.cleaning]
 
 
-def _shortened(
-    config: TrialConfig,
-    study: Study,
-    stopper: SearchStopper,
-    remaining: Remaining | None,
-    concurrent: Callable[[], int],
-) -> TrialConfig:
-    """Return a configuration with as many epochs as the time budget allows."""
-    left = stopper.seconds_left()
-    if left is None or remaining is None:
-        return config
-    return shortened(
-        config,
-        epoch_seconds=remaining.epoch_seconds(config),
-        seconds=min(left, longest_seconds(study, concurrent())),
-    )
-
-
 def asha_of(study: Study, search: SearchRecord) -> FairASHA:
     """Return a search's ASHA; it has seen no trials yet, but knows which ones must finish."""
     space = study.space
@@ -283,13 +261,10 @@ def promoted(
     is_last: bool,
     seconds_left: float | None = None,
 ) -> int | None:
-    """Return the trial to promote next; None if there is none.
+    """Return the trial to promote next, of those that the scheduler has seen; None without one.
 
-    Args:
-        scheduler: Has seen the trials.
-        search: The trials.
-        is_last: Whether no new trial will come.
-        seconds_left: Maximum time for the rest of its training; None for no limit.
+    `is_last` is whether no new trial will come. The rest of the trial's training must fit into
+    the seconds left; None is no limit.
     """
 
     def has_stopped(number: int) -> bool:

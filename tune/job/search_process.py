@@ -35,12 +35,7 @@ class SearchProcess:
     """`python -m tune.run` as a process to wait for or to stop."""
 
     def __init__(self, arguments: Sequence[str], *, console: Console) -> None:
-        """Start a search.
-
-        Args:
-            arguments: Those of the command.
-            console: Where a bar shows its progress.
-        """
+        """Start a search by the command's arguments; the console gets a bar."""
         self._said = ""  # stderr; known after the end
         self._has_ended = threading.Event()
         # A file, because a pipe that nobody reads would fill.

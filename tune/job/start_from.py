@@ -33,12 +33,8 @@ def with_starts(space: SearchSpace, runs: Iterable[str], results: Path) -> Searc
     """Return a space that also starts from the best configurations of earlier runs.
 
     They are among the best BEST_SHARE of a run's configurations inside the space, at most
-    STARTS_PER_RUN and unlike each other. Starts that the space already has are not added.
-
-    Args:
-        space: The space of the new search.
-        runs: Folders, names of runs in the results folder, or URIs.
-        results: The folder of all runs.
+    STARTS_PER_RUN and unlike each other. Starts that the space already has are not added. The runs
+    are folders, names in the results folder, or URIs.
 
     Raises:
         ConfigError: One is not a run, or none of its configurations lies in the space.
@@ -77,12 +73,11 @@ def _trained_inside(run: LoadedRun, space: SearchSpace) -> list[tuple[dict[str, 
     budget left fewer epochs than the run's axis allows, they become that axis's minimum. Epochs
     for a text of another length keep their relative position on the axis.
     """
-    trained = ranked(run.trials)
     points = []
     is_other_length = run.space.base.reports_per_epoch != space.base.reports_per_epoch
-    for _, row in trained.iterrows():
+    ours, theirs = (each.distributions.get("epochs") for each in (space, run.space))
+    for _, row in ranked(run.trials).iterrows():
         values = config_of(row).to_dict()
-        ours, theirs = (each.distributions.get("epochs") for each in (space, run.space))
         if ours is not None and theirs is not None:
             epochs = nearest(theirs, values["epochs"])
             if is_other_length:
@@ -91,9 +86,8 @@ def _trained_inside(run: LoadedRun, space: SearchSpace) -> list[tuple[dict[str, 
                 )
             elif not contains(ours, values["epochs"]):
                 values["epochs"] = epochs
-        points.append(space.point(values))
-    pairs = zip(points, trained["status"], strict=True)
-    return [(point, status) for point, status in pairs if space.holds(point)]
+        points.append((space.point(values), str(row["status"])))
+    return [(point, status) for point, status in points if space.holds(point)]
 
 
 def _apart(space: SearchSpace, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:

@@ -29,15 +29,8 @@ class Steering:
     """Carries out the orders of one session.
 
     Attributes:
-        history: The search's events.
-        folder: Its run folder.
-        requests: Where orders come from.
-        space: The search space.
         tell: Shows an order that was given, carried out or refused.
         replace_budget: Replaces the study's time budget, in seconds.
-        stopper: Ends trials and the search.
-        scheduler: Stops trials.
-        searcher: Proposes trials.
         limit_workers: Limits the number of concurrent trials.
         overridden: Kinds of earlier sessions' orders that the command line replaces.
     """
@@ -83,21 +76,22 @@ class Steering:
         self._check_and_carry_out(record, is_earlier=self.requests.is_earlier(order.id))
 
     def _check_and_carry_out(self, record: OrderRecord, *, is_earlier: bool) -> None:
-        if is_earlier and record.order.action is Action.END:
-            self._close(record, refused=_EARLIER)
-            return
-        if is_earlier and record.order.action in self.overridden:
-            self._close(record, refused=_OVERRIDDEN)
-            return
+        if refused := self._why_refused(record.order, is_earlier=is_earlier):
+            self._close(record, refused=refused)
+        else:
+            self._carry_out(record)
+
+    def _why_refused(self, order: Order, *, is_earlier: bool) -> str:
+        if is_earlier and order.action is Action.END:
+            return _EARLIER
+        if is_earlier and order.action in self.overridden:
+            return _OVERRIDDEN
         try:
-            check_order(record.order, self.space, lambda: self.history.records)
+            check_order(order, self.space, lambda: self.history.records)
         except ConfigError as error:
-            self._close(record, refused=str(error))
-            return
-        if record.order.action is Action.BUDGET and self.stopper.timed_out:
-            self._close(record, refused=_TIME_IS_UP)  # Ray knows that nothing follows
-            return
-        self._carry_out(record)
+            return str(error)
+        is_late = order.action is Action.BUDGET and self.stopper.timed_out
+        return _TIME_IS_UP if is_late else ""  # Ray knows that nothing follows
 
     def _carry_out(self, record: OrderRecord) -> None:
         order = record.order

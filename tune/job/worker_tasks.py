@@ -27,16 +27,7 @@ POLL_SECONDS = 1.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AfterSearch:
-    """What finalists and predictor are made with.
-
-    Attributes:
-        study: The search.
-        folder: Its run folder.
-        corpus: Its corpus.
-        need: The resources of a trial or a task.
-        concurrent: Returns the maximum number that run at once.
-        console: Where lines are printed.
-    """
+    """What finalists and predictor are made with; a task has the resources of a trial."""
 
     study: Study
     folder: RunFolder
@@ -47,25 +38,16 @@ class AfterSearch:
 
 
 def run_tasks(
-    function: Callable[..., Any],
-    arguments: Mapping[int, tuple[Any, ...]],
-    need: TrialResources,
-    stopper: SearchStopper,
+    tasks: Mapping[int, Callable[[], Any]], need: TrialResources, stopper: SearchStopper
 ) -> Iterator[tuple[int, Any]]:
     """Yield each task's key and result as tasks end, until the user interrupts.
 
     No memory is requested. The result is a text, the reason, if a task failed or its process or
     node died: a bug of ours does not cost the report.
-
-    Args:
-        function: What a task does; its CheckpointError and OSError become reasons too.
-        arguments: Key to arguments.
-        need: A task's resources.
-        stopper: Knows of signals.
     """
-    task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(_reason_or_result)
+    remote_task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(_reason_or_result)
     cells = known_cells()
-    running = {task.remote(cells, function, *values): key for key, values in arguments.items()}
+    running = {remote_task.remote(cells, task): key for key, task in tasks.items()}
     try:
         with stopper.catching_signals():
             while running and not stopper.interrupted:
@@ -90,12 +72,10 @@ def network_at(location: str, need: TrialResources) -> tuple[Network, Checkpoint
         return load_checkpoint(fetch(location, Path(temporary) / MODEL_FOLDER), device)
 
 
-def _reason_or_result(
-    cells: tuple[OwnCell, ...], function: Callable[..., Any], *arguments: Any
-) -> Any:
+def _reason_or_result(cells: tuple[OwnCell, ...], task: Callable[[], Any]) -> Any:
     execute_and_register(cells)
     try:
-        return function(*arguments)
+        return task()
     except (CheckpointError, OSError) as error:
         return str(error)
 

@@ -47,18 +47,13 @@ def choose(
         num_best: Number of the best, at least 1; the number of groups where those are more.
         group: What trials share that are compared with each other: the best of each is chosen.
     """
-    of_config: dict[object, TrialRecord] = {}
-    for record in records:
-        is_cut = bool(record.baseline) and record.status is not Status.COMPLETE
-        if record.best is not None and not is_cut:
-            key = configuration(record.config)
-            of_config[key] = min(of_config.get(key, record), record, key=_rank_key)
-    measured = of_config.values()
-    of_group: dict[tuple[Any, ...], TrialRecord] = {}
-    for record in measured:
-        key = group(record.config)
-        of_group[key] = min(of_group.get(key, record), record, key=_rank_key)
-    best = list(of_group.values())
+    trained = (
+        record
+        for record in records
+        if record.best is not None and (not record.baseline or record.status is Status.COMPLETE)
+    )
+    measured = _best_of_each(trained, configuration)
+    best = _best_of_each(measured, group)
     chosen = {record.number for record in best}
     others = (record for record in measured if record.number not in chosen)
     # Not sorted whole: a search asks every other second, of thousands.
@@ -66,6 +61,17 @@ def choose(
     chosen = {record.number for record in best}
     baselines = (record for record in measured if record.baseline and record.number not in chosen)
     return sorted(best, key=_rank_key) + sorted(baselines, key=_rank_key)
+
+
+def _best_of_each(
+    records: Iterable[TrialRecord], key: Callable[[TrialConfig], tuple[Any, ...]]
+) -> list[TrialRecord]:
+    """Return the best of the trials whose configurations have the same key, for each key."""
+    best: dict[tuple[Any, ...], TrialRecord] = {}
+    for record in records:
+        value = key(record.config)
+        best[value] = min(best.get(value, record), record, key=_rank_key)
+    return list(best.values())
 
 
 class FinalistTimes(NamedTuple):
@@ -82,11 +88,7 @@ class FinalistTimes(NamedTuple):
     num_of_winner: int
 
     def reserved(self, budget_seconds: float) -> tuple[int, float]:
-        """Return for how many trainings time is kept free, and how much.
-
-        Args:
-            budget_seconds: The time budget.
-        """
+        """Return for how many trainings a time budget keeps time free, and how much."""
         num = bisect.bisect_right(self.seconds, RESERVED_SHARE * budget_seconds)
         winner = self._of_winner(WINNER_SHARE * budget_seconds)
         if winner > num:
@@ -120,12 +122,7 @@ def estimated_times(
 ) -> FinalistTimes:
     """Return how long the first training, the first two, … take, if Ray keeps their order.
 
-    Args:
-        study: The study.
-        trainings: Of `left_to_train`, in its order: the trial, and the number of the seed.
-        chosen: The finalists, best first.
-        concurrent: How many at once.
-        begun: The trainings so far, by their keys: one that was cut off goes on.
+    The trainings are those of `left_to_train`; one that has begun and was cut off goes on.
     """
     keys = [finalist_key(record.number, number) for record, number in trainings]
     done = [begun[key].epochs_run if key in begun else 0 for key in keys]
@@ -212,10 +209,7 @@ def left_to_train(
 ) -> list[tuple[TrialRecord, int]]:
     """Return the trainings that are not done yet: the trial and the seed's number, in order.
 
-    Args:
-        study: The study.
-        chosen: The finalists, best first.
-        begun: The trainings so far, by their keys.
+    The finalists are chosen best first; trainings so far have their keys.
     """
     trained = {key for key, record in begun.items() if record.has_ended}
     baselines = sorted((record for record in chosen if record.baseline), key=_rank_key)
@@ -236,10 +230,7 @@ def training_order(
 ) -> list[tuple[int, int]]:
     """Return the trainings, the most telling first: a finalist's place and a seed's number.
 
-    Args:
-        num_finalists: Finalists, the winner at place 0.
-        num_seeds: Seeds of each.
-        best_baseline: The place of the best baseline; None without one.
+    The winner is at place 0, the best baseline, if there is one, at its own.
 
     >>> training_order(3, 3, best_baseline=2)
     [(0, 0), (0, 1), (2, 0), (2, 1), (1, 0), (1, 1), (0, 2), (1, 2), (2, 2)]
@@ -258,11 +249,7 @@ def reserved_seconds(
 ) -> float:
     """Return what the search leaves of its time budget for the finalists and for its own end.
 
-    Args:
-        study: The study.
-        records: Its trials.
-        concurrent: How many train at once.
-        begun: The finalists' trainings of earlier sessions, by their keys; None is none.
+    Earlier sessions may have begun trainings of finalists, which have their keys.
     """
     budget = study.space.budget.time_budget_seconds
     if budget is None or not study.reserves_time:

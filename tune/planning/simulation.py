@@ -40,10 +40,7 @@ class Training:
     """A full training: its reports, and the seconds between two.
 
     Attributes:
-        reports: Number of reports.
-        report_seconds: Seconds per report.
         scoring_seconds: Seconds to score the test passage if it is a finalist, per seed.
-        is_baseline: Whether it is a baseline.
         is_whole: Whether all its epochs are trained; otherwise, a baseline is no finalist.
     """
 
@@ -79,12 +76,17 @@ class Plan:
 
 
 class Simulated(NamedTuple):
-    """One simulated search."""
+    """One simulated search, or a quantile of each of its figures over many."""
 
     seconds: float
-    num_ended: int
-    num_confirmations: int
+    num_ended: float
+    num_confirmations: float
     reserved_seconds: float
+
+
+def _ends(searches: list[Simulated]) -> list[Simulated]:
+    """Return the two quantiles ENDS of each figure."""
+    return [Simulated(*figures) for figures in np.quantile(searches, ENDS, axis=0).tolist()]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,11 +94,8 @@ class Simulation:
     """A search to simulate.
 
     Attributes:
-        study: Provides budget, seed and finalists.
         first: The trials that run first and are not stopped at rungs, in order.
         drawn: Trials drawn at random from the space; may be empty if `first` has all.
-        concurrent: Trials at once.
-        before: The work already done.
     """
 
     study: Study
@@ -117,28 +116,17 @@ class Simulation:
             [self._once(goes_on, error, generator) for _ in range(times)]
             for goes_on, error in ((1 / factor, 1 / ERROR), (most, ERROR))
         )
-        low, high = ENDS
-        ends = (
-            float(np.quantile([each.seconds for each in short], low)),
-            float(np.quantile([each.seconds for each in long], high)),
-        )
-        confirmations = (
-            int(np.quantile([each.num_confirmations for each in long], low)),
-            int(np.quantile([each.num_confirmations for each in short], high)),
-        )
-        reserved = [each.reserved_seconds for each in (*short, *long)]
+        short_low, short_high = _ends(short)
+        long_low, long_high = _ends(long)
+        low, high = _ends([*short, *long])
+        seconds = short_low.seconds, long_high.seconds
+        confirmations = int(long_low.num_confirmations), int(short_high.num_confirmations)
         return Plan(
             # With time for more finalists, the short end may become the longer one.
-            seconds=(min(ends), max(ends)),
-            num_trials=(
-                int(np.quantile([each.num_ended for each in long], low)),
-                int(np.quantile([each.num_ended for each in short], high)),
-            ),
+            seconds=(min(seconds), max(seconds)),
+            num_trials=(int(long_low.num_ended), int(short_high.num_ended)),
             num_confirmations=(min(confirmations), max(confirmations)),
-            reserved_seconds=(
-                float(np.quantile(reserved, low)),
-                float(np.quantile(reserved, high)),
-            ),
+            reserved_seconds=(low.reserved_seconds, high.reserved_seconds),
         )
 
     def _once(self, goes_on: float, error: float, generator: np.random.Generator) -> Simulated:

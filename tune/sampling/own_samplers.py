@@ -15,7 +15,7 @@ import numpy as np
 from optuna import Study
 from optuna._transform import _SearchSpaceTransform
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.samplers import BaseSampler, CmaEsSampler, QMCSampler, RandomSampler
+from optuna.samplers import CmaEsSampler, QMCSampler, RandomSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -124,24 +124,9 @@ def _best(study: Study) -> Mapping[str, Any]:
 class NumberedQMCSampler(QMCSampler):
     """Gives a trial its own point of a scrambled sequence."""
 
-    def __init__(
-        self, index: int, *, qmc_type: str, seed: int, independent_sampler: BaseSampler
-    ) -> None:
-        """Sample one trial.
-
-        Args:
-            index: Index of the point, from 0.
-            qmc_type: Optuna's name of the sequence.
-            seed: Seed of the sequence, the same for all trials.
-            independent_sampler: For axes that the first trial lacked.
-        """
-        super().__init__(
-            qmc_type=qmc_type,
-            scramble=True,
-            seed=seed,
-            independent_sampler=independent_sampler,
-            warn_independent_sampling=False,
-        )
+    def __init__(self, index: int, **arguments: Any) -> None:
+        """Sample the trial whose point has this index, from 0; the sequence is Optuna's."""
+        super().__init__(**arguments)
         self._index = index
 
     def _find_sample_id(self, study: Study, search_space: dict[str, BaseDistribution]) -> int:
@@ -172,12 +157,7 @@ class ReplayedCmaEsSampler(CmaEsSampler):
     """
 
     def __init__(self, replay: Replay, **arguments: Any) -> None:
-        """Sample one trial.
-
-        Args:
-            replay: This search's; what it has is not told again.
-            arguments: Optuna's.
-        """
+        """Sample one trial; what the search's replay has is not told again."""
         super().__init__(**arguments)
         self._replay = replay
 

@@ -45,15 +45,14 @@ ATTEMPTS, ATTEMPTS_OF_MODEL = 8, 4
 """Proposals per trial before one that was tried is accepted; how many of them use a model."""
 
 
-def check_sampler(name: str) -> str:
-    """Return the name if it is a sampler's or AUTO.
+def check_sampler(name: str) -> None:
+    """Refuse a name that is neither a sampler's nor AUTO.
 
     Raises:
         ConfigError: It is neither.
     """
     if name not in (AUTO, *SAMPLERS):
         raise ConfigError(unknown_choice("sampler", name, (AUTO, *SAMPLERS)))
-    return name
 
 
 def default_sampler(num_concurrent: int) -> str:
@@ -133,8 +132,10 @@ def make_sampler(
             return NumberedQMCSampler(
                 max(0, number - num_baselines - len(starts)),
                 qmc_type="sobol",
-                seed=hash_seed(seed) % 2**32,
-                independent_sampler=random,
+                scramble=True,
+                seed=hash_seed(seed) % 2**32,  # the same for all trials
+                independent_sampler=random,  # for axes that the first trial lacked
+                warn_independent_sampling=False,
             )
         tpe = samplers.TPESampler(
             n_startup_trials=startup_trials,

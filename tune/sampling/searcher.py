@@ -116,6 +116,10 @@ class StudySearcher(Searcher):
                 return None if self._live else str(Searcher.FINISHED)
         trial, config = self._new_trial(queued)
         self._live[trial_id] = trial
+        return self._proposal(trial, config)
+
+    def _proposal(self, trial: optuna.Trial, config: TrialConfig) -> dict[str, Any]:
+        """Number a new trial, or repeat to Optuna what one has reported that continues."""
         attributes = trial.user_attrs
         baseline = attributes.get(BASELINE, "")
         if NUMBER in attributes:
@@ -166,11 +170,10 @@ class StudySearcher(Searcher):
         """Return the next unused number, perhaps that of a trial whose start a kill prevented."""
         return next(number for number in itertools.count(least) if number not in self._records)
 
-    def _new_trial(self, first: Queued | None = None) -> tuple[optuna.Trial, TrialConfig]:
+    def _new_trial(self, first: Queued | None) -> tuple[optuna.Trial, TrialConfig]:
         """Ask for a trial whose configuration was not tried, if there is one.
 
-        Args:
-            first: A point to ask for before the queue, if any.
+        A point that is given comes before the queue.
         """
         for attempt in range(ATTEMPTS):
             queued = first if first is not None and not attempt else self._next_queued()
@@ -193,8 +196,7 @@ class StudySearcher(Searcher):
     def _next_queued(self, *, only_begun: bool = False) -> Queued | None:
         """Return the next point to try before the sampler's proposals, if any is left.
 
-        Args:
-            only_begun: Consider only trials that an earlier session began, or a due baseline.
+        It may have to be a trial that an earlier session began, or a due baseline.
         """
         # None: whatever is first in the queue; a name: that baseline; "": what is no baseline.
         wanted = self._next_baseline and (self._next_baseline(self._num_proposed) or "")

@@ -34,17 +34,8 @@ def run_trials(
 ) -> None:
     """Run trials to the end; those still running then are recorded as stopped.
 
-    Args:
-        trainable: The trial class that Ray runs, with its resources.
-        searcher: Proposes trials, and says when it has no more.
-        scheduler: Stops some trials early; None stops none.
-        concurrent: Returns the maximum number of concurrent trials; called before each proposal.
-        store: Where the checkpoints go.
-        stopper: Ends all trials.
-        recorder: Records what happens.
-        display: Is open while trials run.
-        trial_timeout_seconds: Silence after which a trial is killed; None for never.
-        memory_excess_bytes: See TrialMemory.asked_bytes; the trials correct it.
+    Before each proposal, `concurrent` is asked how many may run at once. The excess is that of
+    `TrialMemory.asked_bytes`; the trials correct it.
 
     Raises:
         ExternalFault: The storage cannot be written.
@@ -54,7 +45,7 @@ def run_trials(
     class_cache.DEFAULT_ENV_VARS.clear()
     # Ray 2.60 counts callback types for its usage statistics, which are off, and for that imports
     # MLflow, if it is installed (0.6 s).
-    ray_usage.tag_callbacks = _not_counted
+    ray_usage.tag_callbacks = lambda callbacks: False
     limiter = FollowingLimiter(searcher, concurrent, stopper, memory_excess_bytes)
     # Opened here, because Ray alone knows only pyarrow's schemes.
     file_system, path = open_location(store.root)
@@ -91,7 +82,3 @@ def run_trials(
         tuner.fit()
         stopper.check()
         recorder.stop_running()
-
-
-def _not_counted(_: object) -> bool:
-    return False

@@ -90,11 +90,7 @@ class SearchStopper(DriverOnly, Stopper):
         self._to_stop.add(number)
 
     def start(self, num_running: Callable[[], int] = lambda: 0) -> None:
-        """Start counting this session's time.
-
-        Args:
-            num_running: Returns the number of running trials; called when the time is up.
-        """
+        """Start counting this session's time; when it is up, the running trials are counted."""
         self._start, self._num_running = time.monotonic(), num_running
 
     def seconds(self) -> float:

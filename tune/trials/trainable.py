@@ -93,9 +93,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
         self,
         config: dict[str, Any],
         corpus: SharedCorpus,
-        cpus: int,
-        gpus: float,
-        memory: TrialMemory | None = None,
+        need: TrialResources,
         cells: tuple[OwnCell, ...] = (),
     ) -> None:
         """Take the actor's first trial.
@@ -103,15 +101,14 @@ class CharLSTMTrainable(ray_tune.Trainable):
         Args:
             config: A proposal from `FollowingLimiter.suggest`.
             corpus: The encoded corpus.
-            cpus: CPU threads that the trial may use.
-            gpus: GPUs, or the fraction of one, that the trial was given.
-            memory: Trials' memory requests; an actor gets only trials with equal requests.
+            need: What the trial was given; an actor gets only trials with equal requests.
             cells: The user's own cells; only the driver has their files.
         """
         execute_and_register(cells)
-        self._device = pick_device(use_gpu=gpus > 0)
-        if self._device.type == "cuda" and gpus < 1:
-            limit_gpu_memory(gpus)
+        self._device = pick_device(use_gpu=need.gpus > 0)
+        if self._device.type == "cuda" and need.gpus < 1:
+            limit_gpu_memory(need.gpus)
+        memory = need.memory
         # How much host memory CUDA maps was not measured; and a request for training on a GPU is
         # too small on a node whose torch sees none.
         if self._device.type == "cuda" or (memory is not None and memory.on_gpu):
@@ -120,7 +117,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
             trial = TrialConfig.from_dict(config["config"])
             limit_growth(MEMORY_SLACK * memory.asked_bytes(trial, config[MEMORY_EXCESS]))
         self._memory = MeasuredMemory(memory)
-        use_threads(cpus)
+        use_threads(need.cpus)
         self._corpus = corpus.get()
         self._take(config)
 
@@ -168,11 +165,7 @@ class CharLSTMTrainable(ray_tune.Trainable):
         write_epochs(Path(checkpoint_dir), self._config, self._reported)
 
     def save(self, checkpoint_dir: str | None = None) -> Any:
-        """Save, then remove checkpoints that no worker will continue from, also a dead one's.
-
-        Args:
-            checkpoint_dir: As in Ray; None for a folder that Ray makes.
-        """
+        """Save, then remove checkpoints that no worker will continue from, also a dead one's."""
         # Not super(): a class pickled by value, such as a script's, has lost its `__class__` cell.
         saved = ray_tune.Trainable.save(self, checkpoint_dir)
         if self._storage is not None:
@@ -184,9 +177,6 @@ class CharLSTMTrainable(ray_tune.Trainable):
         """Continue from the newest intact checkpoint after the previous worker died.
 
         Ray 2.60's own method gives up a trial whose newest checkpoint is damaged or gone.
-
-        Args:
-            checkpoint_path: What `save` returned for the newest.
         """
         newest = checkpoint_path.checkpoint
         self._checkpoints = [*beside(newest.filesystem, newest.path), *self._checkpoints]
@@ -263,12 +253,7 @@ def _up_to(report: int, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def trainable_for(corpus: SharedCorpus, need: TrialResources) -> type[ray_tune.Trainable]:
     """Return the class that Ray runs, with its corpus and resources."""
     with_corpus = ray_tune.with_parameters(
-        CharLSTMTrainable,
-        corpus=corpus,
-        cpus=need.cpus,
-        gpus=need.gpus,
-        memory=need.memory,
-        cells=known_cells(),
+        CharLSTMTrainable, corpus=corpus, need=need, cells=known_cells()
     )
 
     def request(proposal: dict[str, Any]) -> dict[str, float]:

@@ -100,7 +100,9 @@ def test_trial_tells_what_it_took_and_keeps_nothing_of_the_last(
 
     trainable = CharLSTMTrainable.__new__(CharLSTMTrainable)
     corpus = held_here(tiny_corpus)
-    trainable.setup(proposal(tiny_config), corpus=corpus, cpus=1, gpus=0.0, memory=memory)
+    trainable.setup(
+        proposal(tiny_config), corpus=corpus, need=TrialResources(gpus=0.0, memory=memory)
+    )
     assert limits == [2 * 4 * GIBIBYTE]
     result = trainable.step()
     assert result[ESTIMATED_MEMORY] == memory.needed_bytes(tiny_config) + memory.shared_bytes
@@ -111,14 +113,18 @@ def test_trial_tells_what_it_took_and_keeps_nothing_of_the_last(
     assert trainer() is None  # two networks at once are in no estimate
     assert trainable.step()[PEAK_MEMORY] is None
     # Ray gives it a GPU that torch does not see: it trains on the CPU, within its memory.
-    trainable.setup(proposal(tiny_config), corpus=corpus, cpus=1, gpus=0.5, memory=memory)
+    trainable.setup(
+        proposal(tiny_config), corpus=corpus, need=TrialResources(gpus=0.5, memory=memory)
+    )
     assert trainable.step()[PEAK_MEMORY] is not None
     limits.clear()
     parts: list[float] = []
     monkeypatch.setattr(trainable_module, "limit_gpu_memory", parts.append)
     monkeypatch.setattr(trainable_module, "pick_device", lambda *, use_gpu: torch.device("cuda"))
     for gpus in (0.5, 1.0):
-        trainable.setup(proposal(tiny_config), corpus=corpus, cpus=1, gpus=gpus, memory=memory)
+        trainable.setup(
+            proposal(tiny_config), corpus=corpus, need=TrialResources(gpus=gpus, memory=memory)
+        )
     assert parts == [0.5] and not limits
 
 

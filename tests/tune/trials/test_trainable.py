@@ -17,6 +17,7 @@ from held_here import held_here
 from model.config import TrialConfig
 from model.errors import CorpusError
 from model.scoring.objective import PreparedCorpus
+from tune.cluster.resources import TrialResources
 from tune.records.trial import Outcome
 from tune.trials import epoch_reports
 from tune.trials import trainable as trainable_module
@@ -36,7 +37,7 @@ def proposal(config: TrialConfig, checkpoints: list[str] | None = None) -> dict[
 @pytest.fixture
 def trainable(tiny_corpus: PreparedCorpus, tiny_config: TrialConfig) -> CharLSTMTrainable:
     trainable = CharLSTMTrainable.__new__(CharLSTMTrainable)
-    trainable.setup(proposal(tiny_config), corpus=held_here(tiny_corpus), cpus=1, gpus=0.0)
+    trainable.setup(proposal(tiny_config), corpus=held_here(tiny_corpus), need=TrialResources())
     return trainable
 
 
@@ -48,7 +49,9 @@ def test_threads_are_the_cpus_that_the_trial_was_given(
     tiny_corpus: PreparedCorpus, tiny_config: TrialConfig, trainable: CharLSTMTrainable
 ) -> None:
     try:
-        trainable.setup(proposal(tiny_config), corpus=held_here(tiny_corpus), cpus=2, gpus=0.0)
+        trainable.setup(
+            proposal(tiny_config), corpus=held_here(tiny_corpus), need=TrialResources(cpus=2)
+        )
         assert torch.get_num_threads() == 2
         trainable.reset_config(proposal(tiny_config))  # the actor is reused
         assert torch.get_num_threads() == 2
