@@ -60,14 +60,16 @@ class Conversation:
     def answer(self, line: str) -> Iterator[str]:
         """Return the answer to a line, in pieces as they are written.
 
-        A line that begins with a slash is a command, an empty line asks for more of the last
-        passage, and any other line begins a new one.
+        A line that begins with a slash is a command, or with two a beginning with one; an empty
+        line asks for more of the last passage, and any other line begins a new one.
 
         Raises:
             ConfigError: The command is unknown, its value breaks a rule, or the beginning cannot
                 be read.
         """
-        if line.startswith("/"):
+        if line.startswith("//"):
+            line = line.removeprefix("/")
+        elif line.startswith("/"):
             return iter([self._command(*line.split(maxsplit=1))])
         return self._write(self.text if line == "" else line, is_new=line != "")
 
@@ -100,7 +102,11 @@ class Conversation:
             raise ConfigError(unknown_choice("command", command, COMMANDS))
         if command == "/help":
             lines = (f"{name:<13} {text}" for name, text in COMMANDS.items())
-            return "\n".join(["an empty line continues the last passage", *lines])
+            rules = (
+                "an empty line continues the last passage",
+                "// begins a passage with a slash",
+            )
+            return "\n".join([*rules, *lines])
         if command == "/quit":
             raise EOFError
         kind: type[float] | type[int] = float if command == "/temperature" else int

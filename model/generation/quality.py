@@ -11,6 +11,7 @@ McCoy 2021, arXiv:2111.09509 (what language models copy).
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -26,6 +27,12 @@ PASSAGE_CHARS = 1_000
 MAX_BOOK_CHARS = 4_000_000
 """Texts are compared with this much of a longer book, from its beginning. It takes 14 s of a core
 and 0.3 GB per cleaning; all of a book of 256 MiB would take 60 times as much."""
+_WORD_CHARS = range(3, 21)
+"""Lengths of most words of any language; those of DNA, formulas or melodies are others."""
+WORDLESS = (
+    "the text has no spaces between words, or most of its words have under 3 characters or over 20"
+)
+"""What a reader is told where words are not measured."""
 MAX_PERIOD_CHARS = 200
 MIN_LOOP_CHARS = 20
 MIN_SPREAD = 0.01
@@ -77,14 +84,14 @@ class Measure:
         cleaned = None if book is None else clean(book[:MAX_BOOK_CHARS], cleaning)
         self._book_words = None if cleaned is None else frozenset(words(cleaned))
         self._copies = None if cleaned is None else CopyFinder(cleaned)
-        self._has_words = cleaned is None or not has_no_spaces_between_words(cleaned)
+        self._has_words = cleaned is None or _has_words(cleaned)
         self._listed = word_list.cleaned(cleaning).words if word_list else None
 
     def __call__(self, text: str, *, own_bits_per_char: float | None = None) -> TextQuality:
         """Return the figures of a cleaned text.
 
-        The figures for words are unknown if the book has no spaces between words: whole clauses
-        would count as words and decide the temperature.
+        The figures for words are unknown if the book has none (WORDLESS): whole clauses, lines or
+        letters would count as words and decide the temperature.
         """
         running = list(words(text)) if self._has_words else []
         return TextQuality(
@@ -97,6 +104,14 @@ class Measure:
             copied_40gram_share=self._copies.copied_share(text) if self._copies else None,
             own_bits_per_char=own_bits_per_char,
         )
+
+
+def _has_words(text: str) -> bool:
+    """Return whether most words of a text are words of a language."""
+    if has_no_spaces_between_words(text):
+        return False
+    lengths = Counter(map(len, words(text)))
+    return 2 * sum(lengths[length] for length in _WORD_CHARS) > lengths.total()
 
 
 def words(text: str) -> Iterator[str]:

@@ -39,6 +39,8 @@ MAX_TRAIN_CHARS = 2_000_000
 seconds."""
 MAX_SCORED_CHARS = 1_000_000
 """Raw characters of a longer passage on which the floor is measured, for the same reason."""
+_EQUAL_BITS = 1e-4
+"""Floors that differ by less are equal, as those of a cleaning that only renames characters."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +79,20 @@ class Floors:
             for floor in (self.of_cleaning[RAW], self.of_cleaning[cleaning])
         )
         return max(0.0, raw - cleaned)
+
+    def unpriced(self, cleaning: str) -> str:
+        """Return the warning that what a cleaning loses has no price; empty if it has one.
+
+        The n-gram then predicts the cleaned passage no better than the raw one.
+        """
+        raw, cleaned = self.of_cleaning[RAW], self.of_cleaning.get(cleaning)
+        least = raw.validation_bits_per_char + _EQUAL_BITS
+        if cleaned is None or cleaned.validation_bits_per_char < least:
+            return ""
+        return (
+            f"the n-gram finds no price for what cleaning {cleaning} loses, so its scores may be "
+            f"too good; where case or punctuation matter, use --fix cleaning={RAW}"
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

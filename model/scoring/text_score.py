@@ -16,6 +16,7 @@ from model.text.diagnosis import described_strangers
 from model.text.streams import AnyVocabulary
 from model.text.utf8 import ByteVocabulary
 from model.text.vocabulary import Symbols
+from model.text.words import has_no_spaces_between_words
 
 BLOCK_SYMBOLS = 1_000_000
 """Symbols scored at once; a cache restarts with each block, from the end of the one before."""
@@ -35,7 +36,7 @@ class TextScore:
         num_own_chars: Characters of the cleaned text.
         num_raw_chars: Characters of the text.
         num_bytes: Bytes of the text in UTF-8.
-        num_words: Words of the text, separated by whitespace.
+        num_words: Words of the text, separated by whitespace; 0 in scripts without spaces.
         num_unknown_chars: Characters that the vocabulary lacks; they are priced separately.
     """
 
@@ -53,17 +54,21 @@ class TextScore:
         return self.nats / math.log(2) / self.num_raw_chars
 
     def figures(self) -> dict[str, float | None]:
-        """Return the figures by name; the perplexity is None if the text has no word."""
+        """Return the figures by name; the perplexity is None if words are none, or too long."""
         bits = self.nats / math.log(2)
-        per_word = self.nats / self.num_words if self.num_words else None
         return {
             "bits_per_raw_char": self.bits_per_raw_char,
             "bits_per_byte": bits / self.num_bytes,
             "bits_per_own_char": bits / self.num_own_chars,
             "nats_per_own_char": self.nats / self.num_own_chars,
-            # math.exp overflows above 709.
-            "perplexity_per_word": None if per_word is None else math.exp(min(per_word, 700.0)),
+            "perplexity_per_word": self._perplexity_per_word(),
         }
+
+    def _perplexity_per_word(self) -> float | None:
+        try:
+            return math.exp(self.nats / self.num_words)
+        except (ZeroDivisionError, OverflowError):  # above 709 nats a word, a line of DNA say
+            return None
 
 
 def score_text(
@@ -108,7 +113,7 @@ def score_text(
         num_own_chars=len(cleaned),
         num_raw_chars=len(text),
         num_bytes=len(text.encode()),
-        num_words=len(text.split()),
+        num_words=0 if has_no_spaces_between_words(text) else len(text.split()),
         num_unknown_chars=num_unknown,
     )
 

@@ -172,8 +172,8 @@ def check_fits(config: TrialConfig, corpus: EncodedCorpus) -> None:
         raise CorpusError(
             f"the training part must have a symbol to predict for each column of batch_size "
             f"{config.batch_size} and fill one window of sequence_length "
-            f"{config.sequence_length}: {needed:,} symbols needed, {num_symbols:,} left by the "
-            f"cleaning {corpus.cleaning!r}"
+            f"{config.sequence_length}: {needed:,} symbols needed, {num_symbols:,} {config.unit}s "
+            f"left by the cleaning {corpus.cleaning!r}"
         )
     num_steps = steps_per_epoch(config, TextSizes.of(corpus))
     if num_steps < config.reports_per_epoch:

@@ -39,6 +39,11 @@ NONE_COMPLETE = (
     "to finish those that have started"
 )
 
+NONE_BEGUN = (
+    "the time budget ran out before the first retraining began; resume with a larger "
+    "--time-budget to retrain them"
+)
+
 ALL_FAILED = "every retraining failed; finalists.csv has the errors"
 
 
@@ -106,7 +111,7 @@ def confirm(after: AfterSearch, result: SearchResult) -> SearchResult:
         if missing and not num and left is not None and chosen[0].number not in complete:
             without_room = no_room(len(missing), times.trained_seconds[0], left)
             warn(console, f"\nnot confirmed: {without_room}")
-        unconfirmed = _why_unconfirmed(history, without_room)
+        unconfirmed = _why_unconfirmed(history, without_room, is_asked_for=bool(num))
         score_finalists(after, history, store, stopper)
     return dataclasses.replace(
         result,
@@ -120,14 +125,15 @@ def _complete(history: History) -> list[TrialRecord]:
     return [record for record in history.records.values() if record.status is Status.COMPLETE]
 
 
-def _why_unconfirmed(history: History, without_room: str) -> str:
+def _why_unconfirmed(history: History, without_room: str, *, is_asked_for: bool) -> str:
     """Return why no finalist was retrained; empty if one was, or if none was to be."""
     begun = history.records.values()
     if _complete(history):
         return ""
-    if begun and all(record.has_ended for record in begun):
-        return ALL_FAILED
-    return without_room or (NONE_COMPLETE if begun else "")
+    if begun:
+        ended = all(record.has_ended for record in begun)
+        return ALL_FAILED if ended else without_room or NONE_COMPLETE
+    return without_room or (NONE_BEGUN if is_asked_for else "")
 
 
 def no_room(num_trainings: int, first_seconds: float, seconds_left: float) -> str:

@@ -58,7 +58,7 @@ def fitted(space: SearchSpace, corpus: Corpus, floors: Floors | None = None) -> 
             space = smaller
     while (misfit := _misfit(space, prepared)) is not None:
         config, error = misfit
-        narrowed = _smaller(space, config, prepared.streams(config))
+        narrowed = _smaller(space, config, prepared)
         if narrowed is None:
             raise error
         axis, space = narrowed
@@ -95,10 +95,19 @@ def _why_unfit(config: TrialConfig, corpus: EncodedCorpus) -> CorpusError | None
 
 
 def _smaller(
-    space: SearchSpace, config: TrialConfig, corpus: EncodedCorpus
+    space: SearchSpace, config: TrialConfig, prepared: PreparedCorpus
 ) -> tuple[str, SearchSpace] | None:
-    """Return the axis to narrow because a configuration does not fit, and the narrowed space."""
-    for axis, most in _limits(config, corpus).items():
+    """Return the axis to narrow because a configuration does not fit, and the narrowed space.
+
+    Where only words are too few, as in a table or in DNA, they go and the sizes stay: otherwise
+    the networks of characters would lose those too.
+    """
+    of_chars = dataclasses.replace(config, unit="char")
+    if config.unit == "word" and _why_unfit(of_chars, prepared.streams(of_chars)) is None:
+        without_words = without(space, "unit", "word")
+        if without_words is not None:
+            return "unit", without_words
+    for axis, most in _limits(config, prepared.streams(config)).items():
         smaller = at_most(space, axis, most)
         if smaller is not None and smaller != space:
             return axis, smaller

@@ -162,6 +162,7 @@ def _warnings(study: Study) -> list[str]:
             found.append(NO_WORDS)
     if prepared.resemblance is not None and prepared.resemblance.warning:
         found.append(prepared.resemblance.warning)
+    found += filter(None, map(prepared.floors.unpriced, prepared.encoded))
     return found
 
 

@@ -66,7 +66,12 @@ def winner(run: LoadedRun) -> Section:
     resemblance, nothing = run.study.resemblance, run.study.found_nothing
     reasons = [escaped(nothing)] if nothing else []
     if first["val_bits_per_char"] >= floor:
-        reasons.append(f"no network beats the n-gram, which scores {floor:.4f} bits")
+        reasons.append(
+            f"no network beats the n-gram, which scores {floor:.4f} bits; with more time "
+            f"(`--resume`) one may"
+        )
+    if unpriced := run.study.objective.as_floors().unpriced(first["cleaning"]):
+        reasons.append(unpriced)
     if resemblance and resemblance.warning:
         reasons.append(resemblance.warning)
     warning = " ".join(f"**Warning**: {reason}." for reason in reasons)

@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 
 from model.generation.copying import COPIED_CHARS
-from model.generation.quality import FIGURES
-from model.text.words import CLAUSES
+from model.generation.quality import FIGURES, WORDLESS
 from tune.records.quality_table import BOOK, CHECKPOINT, REFERENCE
 from tune.records.samples_file import Passage, Samples
 from tune.records.tables import Table
@@ -105,7 +104,7 @@ def _temperatures_note(quality: Table) -> str:
     words = quality["word_list"].iloc[0]
     listed = "No word list fits this text" if pd.isna(words) else f"Word list: {words}"
     if quality["distinct_word_share"].isna().all():
-        listed = f"Word figures are left out: {CLAUSES}"
+        listed = f"Word figures are left out: {WORDLESS}"
     note = (
         "Figures are means over passages of the same length. `distance` is from held-out passages "
         "of the book, in standard deviations among these. `nearest` marks the temperature at the "
@@ -132,6 +131,6 @@ def best_temperature_line(quality: Table) -> str:
         )
     tried = ", ".join(f"{temperature:g}" for temperature in rows["temperature"])
     return (
-        f"temperature {nearest['temperature']:g}: of {tried}, the one at which its text is most "
-        f"like the book's (distance {nearest['distance']:.1f})"
+        f"temperature {nearest['temperature']:g}: of {tried}, the one where a parabola through "
+        f"the distances from the book is lowest (its own distance: {nearest['distance']:.1f})"
     )

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from model import generate as command
 from model.errors import ConfigError
+from model.generation import interactive
 from model.generation.decoding import SamplingOptions, stream_passages, write_passages
 from model.generation.ending import Bounds
 from model.generation.interactive import COMMANDS, Conversation, converse
@@ -70,6 +72,20 @@ def test_beginning_goes_on_and_an_empty_line_asks_for_more(talk: Conversation) -
     assert "".join(talk.answer("/temperature 0")) == "temperature is now 0.0"
     assert talk.options.temperature == 0.0
     assert all(name in "".join(talk.answer("/help")) for name in COMMANDS)
+
+
+def test_beginning_may_have_a_slash(talk: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
+    primes: list[str] = []
+
+    def passages(*_: Any, prime: str, **__: Any) -> Iterator[Any]:
+        primes.append(prime)
+        return iter(())
+
+    monkeypatch.setattr(interactive, "stream_passages", passages)
+    assert "".join(talk.answer("//* tea */")) == "/* tea */"
+    assert "".join(talk.answer("///")) == "//"
+    assert primes == ["/* tea */", "//"]
+    assert "//" in "".join(talk.answer("/help"))
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,22 @@ def test_units_are_what_their_names_say() -> None:
     assert (found.num_words, found.num_bytes, found.num_symbols) == (3, 8, 6)
 
 
+@pytest.mark.parametrize(
+    "text", ["acgt" * 400 + "\n" + "gatta" * 200, "お茶を飲む。今日は六時だ。\n" * 9]
+)
+def test_text_without_words_has_no_perplexity_per_word(text: str) -> None:
+    found = score_text(
+        lambda passage, _: np.full(len(passage), math.log(4)),
+        Vocabulary.of(text),
+        text,
+        cleaning="cased",
+        context=np.zeros(1, dtype=np.uint8),
+    )
+    figures = found.figures()
+    assert figures.pop("perplexity_per_word") is None
+    assert all(figures.values())
+
+
 def test_long_text_is_scored_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[tuple[int, int]] = []
 

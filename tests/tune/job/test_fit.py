@@ -176,11 +176,11 @@ def test_plan_warns_those_who_read_it_of_a_busy_machine(
     Path("book.txt").write_text(tiny_text, encoding="utf-8")
     flags = ["--space", "quick", "--corpus", "book.txt", "--dry-run"]
     assert run.main(flags) == 0
-    assert "warning" not in capsys.readouterr().out
+    assert "busy" not in capsys.readouterr().out
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(os, "getloadavg", lambda: (14.53, 0.0, 0.0))
     assert run.main(flags) == 0
-    (line,) = [each for each in capsys.readouterr().out.splitlines() if "warning" in each]
+    (line,) = [each for each in capsys.readouterr().out.splitlines() if "busy" in each]
     assert line == (
         "warning: this machine was busy in the last minute (load 14.5, 2 cores); if it stays so, "
         "the plan's times will not hold"
@@ -334,6 +334,45 @@ def test_text_of_very_long_words_has_a_step_for_each_report() -> None:
     for config in found.space.corners(fields):
         sizes = TextSizes.of(found.prepared.streams(config))
         assert steps_per_epoch(config, sizes) >= config.reports_per_epoch
+
+
+def test_few_words_cost_the_networks_of_characters_no_size() -> None:
+    space = load_space("extended")
+    dna = "".join(random.Random(0).choices("ACGT", k=60 * 400))
+    text = "".join(f">read {n}\n{dna[60 * n : 60 * n + 60]}" for n in range(60)) + dna
+    found = fitted(space, corpus(text))
+    assert found.space.values("unit") == ["char"]
+    for axis in ("batch_size", "sequence_length"):
+        assert found.space.distributions[axis] == space.distributions[axis]
+    assert any("words left by the cleaning" in note for note in found.left_out)
+    only_words = fitted(fixed(space, "unit=word"), corpus(text)).space  # as asked for
+    assert only_words.values("unit") == ["word"]
+    assert ends(only_words.distributions["sequence_length"])[1] < 200  # narrower
+
+
+@pytest.mark.slow
+def test_cleaning_whose_loss_the_ngram_does_not_see_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In a notation, case can tell what follows: without it, the n-gram predicts worse."""
+    generator, letters = random.Random(0), "abcdefgh"
+    after = [dict(zip(letters, generator.sample(letters, 8), strict=True)) for _ in range(2)]
+    note, is_upper, notes = "a", 1, []
+    for _ in range(4_000):
+        is_upper ^= generator.random() < 0.1
+        note = after[is_upper][note if generator.random() < 0.8 else generator.choice(letters)]
+        notes.append(note.upper() if is_upper else note)
+    Path("tunes.txt").write_text("".join(notes), encoding="utf-8")
+    Path("prose.txt").write_text("Tea for Two at the Hatter's house. " * 100, encoding="utf-8")
+    flags = ["--space", "quick", "--dry-run", "--fix"]
+    for rule, text, told in (
+        ("cleaning=cased,lower", "tunes.txt", True),
+        ("cleaning=cased", "tunes.txt", False),
+        ("cleaning=cased,lower", "prose.txt", False),
+    ):
+        assert run.main([*flags, rule, "--corpus", text]) == 0
+        warning = "warning: the n-gram finds no price for what cleaning lower loses"
+        assert (warning in capsys.readouterr().out) == told
 
 
 def test_reports_that_a_text_has_no_steps_for_are_refused_in_the_plan(

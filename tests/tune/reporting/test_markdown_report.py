@@ -37,7 +37,7 @@ from tune.records.json_file import read_json
 from tune.records.run_folder import RunFolder
 from tune.records.samples_file import Samples
 from tune.records.study_file import STILL_RUNNING, ObjectiveFacts, PlannedTime
-from tune.records.tables import epochs_frame, trials_frame
+from tune.records.tables import epochs_frame, ranked, trials_frame
 from tune.records.trial import Status, TrialRecord
 from tune.reporting.axes import axis_shares
 from tune.reporting.confirmation import verdict
@@ -158,6 +158,17 @@ def test_winner_of_a_worthless_search_has_a_warning() -> None:
         hand_made(), found_nothing=reason
     )
     assert "**Warning**" not in text_of(hand_made())
+
+
+def test_winner_whose_cleaning_has_no_price_has_a_warning() -> None:
+    warning = "the n-gram finds no price for what cleaning"
+    assert warning not in text_of(hand_made())
+    facts = loaded_run(hand_made()).study.objective
+    cleaning = ranked(loaded_run(hand_made()).trials).iloc[0]["cleaning"]
+    dearer = dataclasses.replace(facts.floors["cased"], validation_bits_per_char=9.0)
+    floors = {**facts.floors, cleaning: dearer}
+    text = text_of(hand_made(), objective=dataclasses.replace(facts, floors=floors))
+    assert f"{warning} {cleaning} loses" in text
 
 
 def test_networks_that_are_worse_than_the_ngram_are_said_to_be_first_of_all() -> None:

@@ -18,6 +18,7 @@ from model.generation.copying import CopyFinder, window_hashes
 from model.generation.own_bits import own_bits_per_char
 from model.generation.quality import (
     FIGURES,
+    WORDLESS,
     Measure,
     TextQuality,
     distance,
@@ -41,7 +42,6 @@ from model.text.cleaning import clean
 from model.text.corpus import resolve_corpus
 from model.text.streams import split_text
 from model.text.vocabulary import Vocabulary
-from model.text.words import CLAUSES
 from model.training.checkpoint import copy_model, load_checkpoint
 from model.training.trainer import Trainer
 from tune.records.json_file import read_json
@@ -351,7 +351,26 @@ def test_quality_table_of_a_run_and_what_it_decides(
     assert [at for at, _ in samples.at_temperatures] == list(TEMPERATURES)
     line = best_temperature_line(table)
     assert f"temperature {nearest['temperature']:g}: of 0.5, 0.7, 0.8, 0.9, 1, " in line
-    assert line.endswith(f"(distance {nearest['distance']:.1f})")
+    assert line.endswith(f"(its own distance: {nearest['distance']:.1f})")
+
+
+@pytest.mark.parametrize(
+    ("line", "has_words"),
+    [
+        ("'I've had nothing yet,' Alice replied: 'so I can't take more!'\n", True),
+        ('{"time": "2026-12-01T10:11:12", "level": "info", "user": 17}\n', True),
+        ("static int\nadd(int a, int b) { return a + b; }  /* of two */\n", True),
+        (">read 1\n" + "acgtgattaca" * 6 + "\n" + "gattacaacgt" * 6 + "\n", False),
+        ("CC(=O)OC1=CC=CC=C1C(=O)O\nC1CC1N\n", False),
+        ("|: G2 A B | c2 d e | f g a b :|\n", False),
+    ],
+)
+def test_words_are_measured_where_most_are_words(line: str, has_words: bool) -> None:
+    measure = Measure(line * 40, cleaning="cased", word_list=None)
+    quality = measure(line * 3)
+    assert (quality.distinct_word_share is not None) == has_words
+    assert (quality.book_word_share is not None) == has_words
+    assert quality.loop_share is not None
 
 
 @pytest.mark.slow
@@ -375,7 +394,7 @@ def test_samples_say_where_words_would_be_clauses(
         assert table["nearest"].sum() == 1
         write_samples(folder, book, top=1, num_chars=50)
         written = folder.samples_file.read_text(encoding="utf-8")
-        assert (CLAUSES in written) == told
+        assert (WORDLESS in written) == told
 
 
 def test_without_its_book_a_run_still_writes(trained_checkpoint: Path, tmp_path: Path) -> None:
@@ -428,8 +447,8 @@ def test_temperature_line_does_not_claim_the_smallest_distance() -> None:
     ]
     line = best_temperature_line(pd.DataFrame(rows))
     assert line == (
-        f"temperature {chosen:g}: of 0.5, 0.7, 0.8, 0.9, 1, the one at which its text is most "
-        f"like the book's (distance {distances[chosen]:.1f})"
+        f"temperature {chosen:g}: of 0.5, 0.7, 0.8, 0.9, 1, the one where a parabola through the "
+        f"distances from the book is lowest (its own distance: {distances[chosen]:.1f})"
     )
     (only,) = [row for row in rows if row["nearest"]]
     assert best_temperature_line(pd.DataFrame([only])) == (
