@@ -6,6 +6,7 @@ window of 100 characters again for each character: with the same network in this
 reference's code. One thread; all rows in one run.
 """
 
+import functools
 import importlib.util
 import os
 import time
@@ -24,6 +25,7 @@ SHAPES = ((1, 256), (2, 256), (2, 512))
 VOCABULARY_SIZE = 46
 WINDOW_LENGTH = 100
 REPEATS = 3
+GREEDY, SAMPLED = SamplingOptions(temperature=0.0), SamplingOptions(temperature=0.8)
 
 
 def seconds_a_char(write: Callable[[int], object], num_chars: int) -> float:
@@ -60,6 +62,28 @@ def keras_window(num_layers: int, hidden_size: int) -> Callable[[int], object]:
     return write
 
 
+@torch.inference_mode()
+def slide(network: CharLSTM, num_chars: int) -> None:
+    """Write greedily, reading a window again for each character."""
+    window_TB = torch.zeros(WINDOW_LENGTH, 1, dtype=torch.int64)
+    for _ in range(num_chars):
+        index = network(window_TB)[0][-1].argmax(dim=-1)
+        window_TB = torch.cat([window_TB[1:], index[None]])
+
+
+def write(
+    network: CharLSTM, num_chars: int, *, num_passages: int = 1, options: SamplingOptions = GREEDY
+) -> None:
+    """Write as this project does, with the state carried over."""
+    generate(
+        network,
+        torch.zeros(WINDOW_LENGTH, dtype=torch.int64),
+        num_symbols=num_chars,
+        num_passages=num_passages,
+        options=options,
+    )
+
+
 def main() -> None:
     """Print one row per shape and arithmetic."""
     os.sched_setaffinity(0, {0})
@@ -69,34 +93,10 @@ def main() -> None:
         "| shape | arithmetic | ms a character | sliding window / ours | Keras' predict / ours "
         "| sampled / greedy | rate of 64 / of one by torch |\n|---|---|---|---|---|---|---|"
     )
-    greedy, sampled = SamplingOptions(temperature=0.0), SamplingOptions(temperature=0.8)
     for num_layers, hidden_size in SHAPES:
         config = TrialConfig(num_layers=num_layers, hidden_size=hidden_size)
         network = CharLSTM(config, VOCABULARY_SIZE).eval()
-        prime = torch.zeros(WINDOW_LENGTH, dtype=torch.int64)
-
-        @torch.inference_mode()
-        def slide(num_chars: int, network: CharLSTM = network) -> None:
-            window_TB = torch.zeros(WINDOW_LENGTH, 1, dtype=torch.int64)
-            for _ in range(num_chars):
-                index = network(window_TB)[0][-1].argmax(dim=-1)
-                window_TB = torch.cat([window_TB[1:], index[None]])
-
-        def write(
-            num_chars: int,
-            passages: int = 1,
-            options: SamplingOptions = greedy,
-            network: CharLSTM = network,
-        ) -> None:
-            generate(
-                network,
-                prime,  # noqa: B023
-                num_symbols=num_chars,
-                num_passages=passages,
-                options=options,
-            )
-
-        sliding, by_torch = seconds_a_char(slide, 50), 0.0
+        sliding, by_torch = seconds_a_char(functools.partial(slide, network), 50), 0.0
         keras = float("nan")
         if has_keras and hidden_size == 256:
             keras = seconds_a_char(keras_window(num_layers, 256), 20)
@@ -104,10 +104,10 @@ def main() -> None:
             if not arithmetic.is_available:
                 continue
             network.use_kernel(arithmetic.kernel, arithmetic.precision)
-            one = seconds_a_char(write, 1_000)
+            one = seconds_a_char(functools.partial(write, network), 1_000)
             by_torch = by_torch or one
-            drawn = seconds_a_char(lambda num: write(num, options=sampled), 1_000)
-            many = seconds_a_char(lambda num: write(num, 64), 300) / 64
+            drawn = seconds_a_char(functools.partial(write, network, options=SAMPLED), 1_000)
+            many = seconds_a_char(functools.partial(write, network, num_passages=64), 300) / 64
             print(
                 f"| {num_layers} x {hidden_size} | {arithmetic} | {one * 1e3:.3f} "
                 f"| {sliding / one:.0f} | {keras / one:.0f} | {drawn / one:.2f} "
