@@ -74,7 +74,7 @@ def download_to(
     Raises:
         CorpusError: It cannot be had whole, is larger, or leads where it must not.
     """
-    with _writable(partial), opened_to_append(partial) as file:
+    with writable(partial), opened_to_append(partial) as file:
         lock_file(file)
         num_had = file.seek(0, 2)
         if num_had >= num_bytes:
@@ -94,7 +94,7 @@ def download_to(
             while chunk := response.read1(_CHUNK_BYTES):
                 num_had += len(chunk)
                 _check_size(url, num_had, num_bytes)
-                with _writable(partial):
+                with writable(partial):
                     append_whole(file, chunk)
                 told(num_had)
         if num_had < num_bytes:
@@ -122,8 +122,12 @@ def _continues(response: http.client.HTTPResponse, num_had: int) -> bool:
 
 
 @contextlib.contextmanager
-def _writable(path: Path) -> Iterator[None]:
-    """Say in one line why a file cannot be written."""
+def writable(path: Path) -> Iterator[None]:
+    """Say in one line why a download cannot be written.
+
+    Raises:
+        CorpusError: Its file or folder cannot be, or another process writes it.
+    """
     try:
         yield
     except CorpusError:

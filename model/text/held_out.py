@@ -82,10 +82,9 @@ def with_held_out(corpus: Corpus, *, validation: Corpus | None, test: Corpus | N
     source = corpus.source
     parts = [train]
     for name, named in (("validation", validation), ("test", test)):
-        of_corpus = dataclasses.replace(
+        held_out = named or dataclasses.replace(
             corpus, name=f"the last tenth of {corpus.name}", source="its last tenth", text=last
         )
-        held_out = named or of_corpus
         # A text may repeat itself: its own last tenth is compared with the other texts alone.
         _check_apart(name, held_out, "".join(parts if named else parts[1:]))
         if len(held_out.text) < MIN_HELD_OUT_CHARS:

@@ -15,7 +15,7 @@ from model.errors import CorpusError
 from model.system.files import read_regular
 from model.system.terminal import download_progress
 from model.text.compressed import members
-from model.text.download import download_to
+from model.text.download import download_to, writable
 
 _MAX_MEMBER_BYTES = 128 << 20
 """The largest member has 100,000,000 bytes."""
@@ -131,10 +131,8 @@ def _fetch(name: str, corpus: PublishedCorpus, path: Path) -> str:
         OSError: What was downloaded cannot be read or renamed.
     """
     partial = path.with_name(f"{path.name}.partial")
-    try:
+    with writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CorpusError(f"a download must be written: {path}: {error.strerror}") from error
     errors = []
     with download_progress(name, corpus.num_bytes) as told:
         for url in corpus.urls:

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import tarfile
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from model.errors import CorpusError
-from model.text.compressed import unpacked
+from model.text.compressed import members, unpacked
 from model.text.corpus import resolve_corpus
 from model.text.known_text import known_text, remember, text_at
 
@@ -55,6 +56,21 @@ def test_damaged_file_is_one_line(kind: str, tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(CorpusError, match=f"book.gz is damaged {kind}: ") as error:
             resolve_corpus(str(path))
+        assert "\n" not in str(error.value)
+
+
+def test_damaged_tar_archive_in_xz_is_one_line() -> None:
+    packed = io.BytesIO()
+    text = " ".join(str(number**3) for number in range(9_000)).encode()
+    with tarfile.open(fileobj=packed, mode="w:xz") as archive:
+        member = tarfile.TarInfo("book.txt")
+        member.size = len(text)
+        archive.addfile(member, io.BytesIO(text))
+    data = packed.getvalue()
+    half = len(data) // 2
+    for damaged in (data[:half], data[:half] + bytes(99) + data[half + 99 :]):
+        with pytest.raises(CorpusError, match="books is a damaged archive: ") as error:
+            members("books", damaged, ["book.txt"], max_bytes=1 << 20)
         assert "\n" not in str(error.value)
 
 
