@@ -298,6 +298,7 @@ def test_windows_are_read_with_nothing_before_them(
         assert 0 < values_of(capsys, model, *flags, *cleaning)["nats_per_symbol"] < 5
 
 
+@pytest.mark.slow
 def test_network_of_words_is_scored_with_its_spelling(
     book: Path, tiny_text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

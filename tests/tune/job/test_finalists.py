@@ -28,7 +28,7 @@ from tune.cluster.resources import TrialResources
 from tune.cluster.shared_corpus import SharedCorpus
 from tune.job import finalist_scores, finalists, worker_tasks
 from tune.job.finalist_scores import score_finalists
-from tune.job.finalists import no_room
+from tune.job.finalists import NONE_BEGUN, _why_unconfirmed, no_room
 from tune.job.search import SearchResult
 from tune.planning.finalist_budget import (
     FinalistTimes,
@@ -286,6 +286,14 @@ def test_finalists_without_room_are_said_to_be_left_out() -> None:
     assert "the first of 12 trainings would take about 3m11s" in said
     assert "55s of the time budget is left" in said
     assert "--time-budget" in said
+
+
+def test_finalists_for_which_no_time_was_left_have_a_reason(tmp_path: Path) -> None:
+    """Announced, as they would fit, and none began: on a busy machine Ray took the time."""
+    with History(tmp_path / "finalists.jsonl") as history:
+        assert _why_unconfirmed(history, "", is_asked_for=True) == NONE_BEGUN
+        assert _why_unconfirmed(history, "no room", is_asked_for=False) == "no room"
+        assert _why_unconfirmed(history, "", is_asked_for=False) == ""  # none was to be
 
 
 @pytest.mark.parametrize(

@@ -65,13 +65,15 @@ def test_samples_on_a_terminal_alone_are_changed(
 
 
 def test_text_on_a_terminal_alone_is_changed(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    trained_checkpoint: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pieces = [Piece(passage=0, text=HOSTILE, is_last=True)]
-    monkeypatch.setattr(generate, "_pieces", lambda options: iter(pieces))
+    monkeypatch.setattr(generate, "_pieces", lambda *_: iter(pieces))
     for is_terminal in (True, False):
         monkeypatch.setattr(sys.stdout, "isatty", lambda known=is_terminal: known)
-        assert generate.main(["nowhere", "--prime", HOSTILE]) == 0
+        assert generate.main([str(trained_checkpoint), "--prime", HOSTILE]) == 0
         expected = SHOWN if is_terminal else HOSTILE
         assert capsys.readouterr().out == f"{expected}{expected}\n"
 
