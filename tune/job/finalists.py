@@ -110,8 +110,9 @@ def confirm(after: AfterSearch, result: SearchResult) -> SearchResult:
         complete = {finalist_of(record.number)[0] for record in _complete(history)}
         if missing and not num and left is not None and chosen[0].number not in complete:
             without_room = no_room(len(missing), times.trained_seconds[0], left)
-            warn(console, f"\nnot confirmed: {without_room}")
         unconfirmed = _why_unconfirmed(history, without_room, is_asked_for=bool(num))
+        if told := without_room or ("" if stopper.interrupted else unconfirmed):
+            warn(console, f"\nnot confirmed: {told}")
         score_finalists(after, history, store, stopper)
     return dataclasses.replace(
         result,

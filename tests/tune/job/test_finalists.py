@@ -1,6 +1,7 @@
 """Which trials are trained anew, whether there is time for it, and what the test passage says."""
 
 import dataclasses
+import io
 import math
 import shutil
 from pathlib import Path
@@ -28,7 +29,7 @@ from tune.cluster.resources import TrialResources
 from tune.cluster.shared_corpus import SharedCorpus
 from tune.job import finalist_scores, finalists, worker_tasks
 from tune.job.finalist_scores import score_finalists
-from tune.job.finalists import NONE_BEGUN, _why_unconfirmed, no_room
+from tune.job.finalists import no_room
 from tune.job.search import SearchResult
 from tune.planning.finalist_budget import (
     FinalistTimes,
@@ -288,28 +289,28 @@ def test_finalists_without_room_are_said_to_be_left_out() -> None:
     assert "--time-budget" in said
 
 
-def test_finalists_for_which_no_time_was_left_have_a_reason(tmp_path: Path) -> None:
-    """Announced, as they would fit, and none began: on a busy machine Ray took the time."""
-    with History(tmp_path / "finalists.jsonl") as history:
-        assert _why_unconfirmed(history, "", is_asked_for=True) == NONE_BEGUN
-        assert _why_unconfirmed(history, "no room", is_asked_for=False) == "no room"
-        assert _why_unconfirmed(history, "", is_asked_for=False) == ""  # none was to be
-
-
 @pytest.mark.parametrize(
     ("budget", "outcome", "reason"),
     [
         (600.0, Status.COMPLETE, ""),
         (600.0, Status.FAILED, "every retraining failed"),
         (600.0, Status.STOPPED, "no retraining had finished when the time budget ran out"),
+        # Announced, but on a busy machine Ray took the time.
+        (600.0, None, "the time budget ran out before the first retraining began"),
         # No room, and an earlier session's trainings were cut off.
         (20.0, Status.STOPPED, "the first of 9 trainings would take about"),
     ],
 )
 def test_why_no_finalist_was_trained_is_kept(
-    budget: float, outcome: Status, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    budget: float,
+    outcome: Status | None,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     def train(after: Any, history: History, *_: Any, **more: Any) -> None:
+        if outcome is None:
+            return
         config = RECORDS[0].config.to_dict()
         history.add(TrialStarted(number=0, baseline="", config=config, search_seconds=0.0))
         history.add(TrialEnded(number=0, status=outcome, error="", search_seconds=1.0))
@@ -324,7 +325,11 @@ def test_why_no_finalist_was_trained_is_kept(
         with History(folder.finalists_history_file) as earlier:
             train(of_study, earlier)
     nowhere: Any = None  # no trial is trained
-    confirmed = finalists.confirm(after_search(of_study, folder, nowhere), result)
+    after = dataclasses.replace(
+        after_search(of_study, folder, nowhere), console=Console(file=(said := io.StringIO()))
+    )
+    confirmed = finalists.confirm(after, result)
+    assert ("not confirmed: " in said.getvalue()) == bool(reason)
     assert confirmed.unconfirmed.startswith(reason) and bool(confirmed.unconfirmed) == bool(reason)
 
 
