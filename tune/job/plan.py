@@ -160,9 +160,9 @@ def _warnings(study: Study) -> list[str]:
         of_cleanings = [_words(study, cleaning)[0] for cleaning in prepared.encoded]
         if any(len(words.vocabulary) == 1 for words in of_cleanings):
             found.append(NO_WORDS)
-    if prepared.resemblance is not None and prepared.resemblance.warning:
-        found.append(prepared.resemblance.warning)
-    found += filter(None, map(prepared.floors.unpriced, prepared.encoded))
+    if prepared.resemblance is not None:  # the n-gram of a short text says little
+        unpriced = map(prepared.floors.unpriced, prepared.encoded)
+        found += filter(None, (prepared.resemblance.warning, *unpriced))
     return found
 
 

@@ -70,10 +70,9 @@ def winner(run: LoadedRun) -> Section:
             f"no network beats the n-gram, which scores {floor:.4f} bits; with more time "
             f"(`--resume`) one may"
         )
-    if unpriced := run.study.objective.as_floors().unpriced(first["cleaning"]):
-        reasons.append(unpriced)
-    if resemblance and resemblance.warning:
-        reasons.append(resemblance.warning)
+    if resemblance:  # the n-gram of a short text says little
+        unpriced = run.study.objective.as_floors().unpriced(first["cleaning"])
+        reasons += filter(None, (resemblance.warning, unpriced))
     warning = " ".join(f"**Warning**: {reason}." for reason in reasons)
     return Section(
         title="The winner",

@@ -355,15 +355,15 @@ def test_cleaning_whose_loss_the_ngram_does_not_see_is_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """In a notation, case can tell what follows: without it, the n-gram predicts worse."""
-    generator, letters = random.Random(0), "abcdefgh"
-    after = [dict(zip(letters, generator.sample(letters, 8), strict=True)) for _ in range(2)]
+    generator, letters = random.Random(0), "abcdefghijkl"
+    after = [dict(zip(letters, generator.sample(letters, 12), strict=True)) for _ in range(2)]
     note, is_upper, notes = "a", 1, []
-    for _ in range(4_000):
+    for _ in range(25_000):
         is_upper ^= generator.random() < 0.1
         note = after[is_upper][note if generator.random() < 0.8 else generator.choice(letters)]
         notes.append(note.upper() if is_upper else note)
     Path("tunes.txt").write_text("".join(notes), encoding="utf-8")
-    Path("prose.txt").write_text("Tea for Two at the Hatter's house. " * 100, encoding="utf-8")
+    Path("prose.txt").write_text("Tea for Two at the Hatter's house. " * 700, encoding="utf-8")
     flags = ["--space", "quick", "--dry-run", "--fix"]
     for rule, text, told in (
         ("cleaning=cased,lower", "tunes.txt", True),
