@@ -29,8 +29,15 @@ READ_AGAIN_CHARS = 2_000
 class Conversation:
     """What the user says line by line, and what the network answers.
 
-    A passage ends after `num_chars` characters, and after the string `stop` if there is one;
-    `text` is the last passage, including its beginning.
+    Attributes:
+        model: The network.
+        vocabulary: Its symbols.
+        cleaning: How beginnings are cleaned.
+        options: How symbols are drawn.
+        seed: Seed of the draws.
+        num_chars: Characters per passage.
+        stop: A passage ends after this string too; None means no such string.
+        text: The last passage, including its beginning.
 
     Raises:
         ConfigError: The seed or the number of characters is out of its range, or the network

@@ -15,7 +15,14 @@ _PATH = Path(__file__).with_suffix(".json")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ReferencePassage:
-    """What a network of the reference wrote after a prompt, a quotation from its cleaned book."""
+    """A passage that one of the reference's networks wrote.
+
+    Attributes:
+        name: The experiment.
+        cleaning: How its book was cleaned.
+        prompt: A quotation from the book, which the network read first.
+        text: What it wrote.
+    """
 
     name: str
     cleaning: str

@@ -21,7 +21,12 @@ LEAST_SHARE = 0.5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class WordList:
-    """A list of words in lower case; its name says its origin, for readers."""
+    """A list of words, in lower case.
+
+    Attributes:
+        name: Its origin, for readers.
+        words: Its words.
+    """
 
     name: str
     words: frozenset[str]
