@@ -256,7 +256,10 @@ def naming_how_to_resume(
 ) -> Iterator[None]:
     """Print the command that continues the run if an external fault ends it.
 
-    The run writes to the location; `other_place` returns why another cannot be written, or None.
+    Args:
+        location: Where the run writes.
+        command: Returns that command.
+        other_place: Returns why another place cannot be written, or None.
 
     Raises:
         ExternalFault: A file could not be written.

@@ -65,7 +65,11 @@ class Run:
     config: Callable[[int], TrialConfig]
 
     def __init__(self, location: str | Path, process: SearchProcess | None = None) -> None:
-        """Take a run: its location, and the search that writes it if this Python started that.
+        """Take a run.
+
+        Args:
+            location: The run folder, or a URI that pyarrow reads, such as s3://bucket/results/ten.
+            process: The search that writes it, if this Python process started that.
 
         Raises:
             ConfigError: It is no run of ours, or one of its files is damaged or unreachable.

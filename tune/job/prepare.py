@@ -44,8 +44,11 @@ def prepare(
 ) -> Study:
     """Check all that can be checked without Ray; the first line printed names the corpus.
 
-    Before the text is read, once all else is checked, `when_checked` is called. For a long text,
-    `nodes` is asked what trials run on: on GPUs, it has fewer reports.
+    Args:
+        options: The command line.
+        console: Where the corpus is named.
+        when_checked: Called before the text is read, once all else is checked.
+        nodes: Returns what trials run on; called for a long text: on GPUs, it has fewer reports.
 
     Raises:
         ConfigError: The first rule that is broken.

@@ -54,8 +54,12 @@ def prepared_study(
 ) -> Study:
     """Return the checked study of a command line: a new search, or a resumed one.
 
-    Before the text is read, once all else is checked, `when_checked` is called, if the search will
-    run: not for a finished one. `nodes` returns what trials run on.
+    Args:
+        options: The command line.
+        console: Where the corpus is named.
+        when_checked: Called before the text is read, once all else is checked, if the search
+            will run: not for a finished one.
+        nodes: Returns what trials run on.
 
     Raises:
         ConfigError: The first rule that is broken.
@@ -97,7 +101,12 @@ def prepare_resumed(
 ) -> Study:
     """Return the study of an earlier run; options that contradict it are refused.
 
-    A repeated command line is the one that started the run: later orders remain in force.
+    Args:
+        options: The command line.
+        console: Where the corpus is named.
+        when_checked: As for `prepared_study`.
+        is_repeated: Whether the command line is the one that started the run: later orders
+            remain in force.
 
     Raises:
         ConfigError: The first rule that is broken.

@@ -19,12 +19,16 @@ class FirstTrials(Listener):
         guess: Callable[[TrialConfig], float],
         say: Callable[[str], None],
         end: Callable[[str], None],
-        earlier: Iterable[TrialRecord],
+        earlier: Iterable[TrialRecord] = (),
     ) -> None:
-        """Check the trials of a session; of the earlier ones, a useful one suffices.
+        """Check the trials of a session.
 
-        `guess` returns what a uniform guess scores on a configuration's text, in restored bits per
-        raw character; `end` ends the search, for the given reason.
+        Args:
+            guess: Returns what a uniform guess scores on a configuration's text, in restored
+                bits per raw character.
+            say: Prints a line for the user.
+            end: Ends the search, for the given reason.
+            earlier: The trials of earlier sessions; one useful trial suffices.
         """
         self._guess, self._say, self._end = guess, say, end
         self._has_use = any(is_of_use(record, guess) for record in earlier)

@@ -54,10 +54,12 @@ class TrialTimeout(DriverOnly, ray_tune.Callback):
     """Watches the time since each running trial's last sign of life."""
 
     def __init__(self, seconds: float | None, *, will_fail: Callable[[Trial, str], None]) -> None:
-        """Watch trials for the longest allowed silence; None for no limit.
+        """Watch trials.
 
-        It counts from a trial's start to its first report, between reports, and during a save.
-        `will_fail` is told of a trial whose worker is about to be killed, and the reason.
+        Args:
+            seconds: Longest allowed silence: from a trial's start to its first report, between
+                reports, during a save. None for no limit.
+            will_fail: Called with a trial whose worker is about to be killed, and the reason.
         """
         self._seconds = seconds
         self._will_fail = will_fail
