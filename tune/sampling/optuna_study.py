@@ -87,9 +87,13 @@ def quiet_optuna() -> None:
 def open_study(
     path: Path, space: SearchSpace, *, records: Iterable[TrialRecord] = ()
 ) -> optuna.Study:
-    """Write the Optuna study of a search, with its earlier trials, to a new journal file.
+    """Write the Optuna study of a search to a new journal file.
 
-    An existing one is replaced and never read, because others may have written it.
+    Args:
+        path: The journal; optuna-dashboard opens it. An existing one is replaced and never read,
+            because others may have written it.
+        space: The search space.
+        records: Trials of earlier sessions.
     """
     journal = StudyJournal()
     study = optuna.create_study(
@@ -127,6 +131,10 @@ def queue(space: SearchSpace, records: Iterable[TrialRecord]) -> list[Queued]:
 
     First the trials that an earlier session left unfinished, then the baselines, then the base and
     the other starts. If the baselines would use up all trials, the base precedes them.
+
+    Args:
+        space: The search space.
+        records: Trials of earlier sessions.
     """
     ordered = sorted(records, key=lambda record: record.number)
     queued = [

@@ -157,7 +157,12 @@ class ReplayedCmaEsSampler(CmaEsSampler):
     """
 
     def __init__(self, replay: Replay, **arguments: Any) -> None:
-        """Sample one trial; what the search's replay has is not told again."""
+        """Sample one trial.
+
+        Args:
+            replay: This search's; what it has is not told again.
+            arguments: Optuna's.
+        """
         super().__init__(**arguments)
         self._replay = replay
 

@@ -173,7 +173,8 @@ class StudySearcher(Searcher):
     def _new_trial(self, first: Queued | None) -> tuple[optuna.Trial, TrialConfig]:
         """Ask for a trial whose configuration was not tried, if there is one.
 
-        A point that is given comes before the queue.
+        Args:
+            first: A point to ask for before the queue, if any.
         """
         for attempt in range(ATTEMPTS):
             queued = first if first is not None and not attempt else self._next_queued()
@@ -196,7 +197,8 @@ class StudySearcher(Searcher):
     def _next_queued(self, *, only_begun: bool = False) -> Queued | None:
         """Return the next point to try before the sampler's proposals, if any is left.
 
-        It may have to be a trial that an earlier session began, or a due baseline.
+        Args:
+            only_begun: Consider only trials that an earlier session began, or a due baseline.
         """
         # None: whatever is first in the queue; a name: that baseline; "": what is no baseline.
         wanted = self._next_baseline and (self._next_baseline(self._num_proposed) or "")

@@ -42,8 +42,11 @@ class FairASHA(FIFOScheduler):
     ) -> None:
         """Begin without trials.
 
-        The base is exempt. First at each rung, it would wait there until others are worse: in a
-        search of two minutes, until the end.
+        Args:
+            budget: The rungs.
+            max_reports: The most reports of a trial.
+            base: The search's base configuration. First at each rung, it would wait there until
+                others are worse: in a search of two minutes, until the end.
         """
         super().__init__()
         self._budget, self._max_reports = budget, max_reports

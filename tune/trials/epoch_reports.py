@@ -143,7 +143,11 @@ def _add_missed(
 def reported_first(
     stored_newest_first: Iterable[StoredCheckpoint], config: TrialConfig
 ) -> Iterator[tuple[StoredCheckpoint, list[dict[str, Any]]]]:
-    """Yield a trial's checkpoints with the reports up to each, those without reports last.
+    """Yield a trial's checkpoints with the reports up to each, in the order to use them.
+
+    Args:
+        stored_newest_first: The checkpoints; those without reports are yielded last.
+        config: The trial's configuration.
 
     Raises:
         OSError: The storage does not answer.

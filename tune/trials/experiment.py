@@ -34,8 +34,17 @@ def run_trials(
 ) -> None:
     """Run trials to the end; those still running then are recorded as stopped.
 
-    Before each proposal, `concurrent` is asked how many may run at once. The excess is that of
-    `TrialMemory.asked_bytes`; the trials correct it.
+    Args:
+        trainable: The trial class that Ray runs, with its resources.
+        searcher: Proposes trials, and says when it has no more.
+        scheduler: Stops some trials early; None stops none.
+        concurrent: Returns the maximum number of concurrent trials; called before each proposal.
+        store: Where the checkpoints go.
+        stopper: Ends all trials.
+        recorder: Records what happens.
+        display: Is open while trials run.
+        trial_timeout_seconds: Silence after which a trial is killed; None for never.
+        memory_excess_bytes: See TrialMemory.asked_bytes; the trials correct it.
 
     Raises:
         ExternalFault: The storage cannot be written.

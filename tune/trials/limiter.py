@@ -40,7 +40,14 @@ class FollowingLimiter(DriverOnly, ConcurrencyLimiter):
         stopper: SearchStopper,
         memory_excess_bytes: int = 0,
     ) -> None:
-        """Limit a searcher; the excess is `memory_excess_bytes` of the earlier trials."""
+        """Limit a searcher.
+
+        Args:
+            searcher: Proposes trials.
+            concurrency: Returns how many trials run at once.
+            stopper: Ends the search.
+            memory_excess_bytes: `memory_excess_bytes` of the earlier trials.
+        """
         super().__init__(searcher, max_concurrent=concurrency())
         self._concurrency, self._stopper = concurrency, stopper
         self._memory_excess_bytes = memory_excess_bytes

@@ -153,7 +153,12 @@ class Recorder(DriverOnly, ray_tune.Callback):
         self._end(number, Status.FAILED, reason)
 
     def will_fail(self, trial: Trial, reason: str) -> None:
-        """Keep Ray from giving a trial another worker when it fails now; a reason is one line."""
+        """Keep Ray from giving a trial another worker when it fails now.
+
+        Args:
+            trial: The trial.
+            reason: Why it fails, in one line.
+        """
         trial.max_failures = 0
         self._reasons[trial.trial_id] = reason
 

@@ -90,7 +90,11 @@ class SearchStopper(DriverOnly, Stopper):
         self._to_stop.add(number)
 
     def start(self, num_running: Callable[[], int] = lambda: 0) -> None:
-        """Start counting this session's time; when it is up, the running trials are counted."""
+        """Start counting this session's time.
+
+        Args:
+            num_running: Returns the number of running trials; called when the time is up.
+        """
         self._start, self._num_running = time.monotonic(), num_running
 
     def seconds(self) -> float:

@@ -165,7 +165,11 @@ class CharLSTMTrainable(ray_tune.Trainable):
         write_epochs(Path(checkpoint_dir), self._config, self._reported)
 
     def save(self, checkpoint_dir: str | None = None) -> Any:
-        """Save, then remove checkpoints that no worker will continue from, also a dead one's."""
+        """Save, then remove checkpoints that no worker will continue from, also a dead one's.
+
+        Args:
+            checkpoint_dir: As in Ray; None for a folder that Ray makes.
+        """
         # Not super(): a class pickled by value, such as a script's, has lost its `__class__` cell.
         saved = ray_tune.Trainable.save(self, checkpoint_dir)
         if self._storage is not None:
@@ -177,6 +181,9 @@ class CharLSTMTrainable(ray_tune.Trainable):
         """Continue from the newest intact checkpoint after the previous worker died.
 
         Ray 2.60's own method gives up a trial whose newest checkpoint is damaged or gone.
+
+        Args:
+            checkpoint_path: What `save` returned for the newest.
         """
         newest = checkpoint_path.checkpoint
         self._checkpoints = [*beside(newest.filesystem, newest.path), *self._checkpoints]
