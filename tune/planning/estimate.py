@@ -38,7 +38,14 @@ class Estimate:
     def __init__(
         self, study: Study, speed: MachineSpeed, concurrent: int, before: Spent = NOTHING_SPENT
     ) -> None:
-        """Estimate a study, of which earlier sessions may have done a part before."""
+        """Estimate a study.
+
+        Args:
+            study: What is searched.
+            speed: How fast a trial trains.
+            concurrent: Trials at once.
+            before: What the earlier sessions of the search did.
+        """
         self.before = before
         self._study = study
         self._speed = speed

@@ -88,7 +88,11 @@ class FinalistTimes(NamedTuple):
     num_of_winner: int
 
     def reserved(self, budget_seconds: float) -> tuple[int, float]:
-        """Return for how many trainings a time budget keeps time free, and how much."""
+        """Return for how many trainings time is kept free, and how much.
+
+        Args:
+            budget_seconds: The time budget.
+        """
         num = bisect.bisect_right(self.seconds, RESERVED_SHARE * budget_seconds)
         winner = self._of_winner(WINNER_SHARE * budget_seconds)
         if winner > num:
@@ -122,7 +126,12 @@ def estimated_times(
 ) -> FinalistTimes:
     """Return how long the first training, the first two, … take, if Ray keeps their order.
 
-    The trainings are those of `left_to_train`; one that has begun and was cut off goes on.
+    Args:
+        study: The study.
+        trainings: Of `left_to_train`, in its order: the trial, and the number of the seed.
+        chosen: The finalists, best first.
+        concurrent: How many at once.
+        begun: The trainings so far, by their keys: one that was cut off goes on.
     """
     keys = [finalist_key(record.number, number) for record, number in trainings]
     done = [begun[key].epochs_run if key in begun else 0 for key in keys]
@@ -209,7 +218,10 @@ def left_to_train(
 ) -> list[tuple[TrialRecord, int]]:
     """Return the trainings that are not done yet: the trial and the seed's number, in order.
 
-    The finalists are chosen best first; trainings so far have their keys.
+    Args:
+        study: The study.
+        chosen: The finalists, best first.
+        begun: The trainings so far, by their keys.
     """
     trained = {key for key, record in begun.items() if record.has_ended}
     baselines = sorted((record for record in chosen if record.baseline), key=_rank_key)
@@ -230,7 +242,10 @@ def training_order(
 ) -> list[tuple[int, int]]:
     """Return the trainings, the most telling first: a finalist's place and a seed's number.
 
-    The winner is at place 0, the best baseline, if there is one, at its own.
+    Args:
+        num_finalists: Finalists, the winner at place 0.
+        num_seeds: Seeds of each.
+        best_baseline: The place of the best baseline; None without one.
 
     >>> training_order(3, 3, best_baseline=2)
     [(0, 0), (0, 1), (2, 0), (2, 1), (1, 0), (1, 1), (0, 2), (1, 2), (2, 2)]
@@ -249,7 +264,11 @@ def reserved_seconds(
 ) -> float:
     """Return what the search leaves of its time budget for the finalists and for its own end.
 
-    Earlier sessions may have begun trainings of finalists, which have their keys.
+    Args:
+        study: The study.
+        records: Its trials.
+        concurrent: How many train at once.
+        begun: The finalists' trainings of earlier sessions, by their keys; None is none.
     """
     budget = study.space.budget.time_budget_seconds
     if budget is None or not study.reserves_time:

@@ -31,7 +31,12 @@ def search_seconds_of(study: Study) -> float | None:
 
 
 def longest_seconds(study: Study, concurrent: int) -> float:
-    """Return how long a training may be; infinity without a time budget or without axes."""
+    """Return how long a training may be; infinity without a time budget or without axes.
+
+    Args:
+        study: The study.
+        concurrent: How many train at once.
+    """
     seconds = search_seconds_of(study)
     if seconds is None or not study.space.distributions:
         return math.inf
@@ -42,6 +47,11 @@ def shortened(config: TrialConfig, *, epoch_seconds: float, seconds: float) -> T
     """Return a configuration with as many of its epochs as fit, at least until one report.
 
     Its learning rate decays over the last of the epochs that it keeps.
+
+    Args:
+        config: What was proposed.
+        epoch_seconds: What an epoch of it takes.
+        seconds: How long its training may be.
     """
     if config.epochs * epoch_seconds <= seconds:
         return config
@@ -56,8 +66,13 @@ def with_base_that_fits(
 
     A network that sees a text fewer times overfits it less. On the book, 7 of `full`'s 15 epochs
     without layer norm gave 2.065 bits with a dropout of 0.5, 2.035 with 0.35, 2.019 with 0.2; on
-    python-docs, 3 epochs gave 1.768 with 0.5 and 1.723 with 0.1. A resumed study keeps its base,
-    as does one whose space has no `most_chars`.
+    python-docs, 3 epochs gave 1.768 with 0.5 and 1.723 with 0.1.
+
+    Args:
+        study: The study; a resumed one keeps its base, as does one whose space has no
+            `most_chars`.
+        epoch_seconds: Returns what an epoch of a configuration takes.
+        concurrent: How many train at once.
     """
     base = study.space.base
     if study.earlier or study.space.base_point() is None or study.space.most_chars is None:
@@ -81,9 +96,12 @@ def baselines_seconds(study: Study, concurrent: int) -> float:
 def allowed_seconds(
     space: SearchSpace, records: Iterable[TrialRecord], total_seconds: float
 ) -> dict[str, float]:
-    """Return how long each baseline may train, including what those before it leave unused.
+    """Return how long each baseline may train, including what others leave unused.
 
-    All together have the total, in seconds of a worker.
+    Args:
+        space: Its baselines get their parts in order.
+        records: The trials so far.
+        total_seconds: The worker seconds of all baselines together.
     """
     known = {record.baseline: record for record in records if record.baseline}
     allowed: dict[str, float] = {}
@@ -132,7 +150,13 @@ class BaselinesBeside:
     def __init__(
         self, study: Study, records: Mapping[int, TrialRecord], concurrent: Callable[[], int]
     ) -> None:
-        """Begin a session; `has_baselines_beside` must hold, and the records are kept current."""
+        """Begin a session.
+
+        Args:
+            study: The study; `has_baselines_beside` must hold.
+            records: The trials, kept current.
+            concurrent: Returns how many train at once.
+        """
         self.study, self._records, self._concurrent = study, records, concurrent
         self._proposed: dict[str, int] = {}  # name to the reports that it had
         allowed = self._allowed()
@@ -144,7 +168,8 @@ class BaselinesBeside:
     def next(self, num_proposed: int) -> str | None:
         """Return the name of the baseline to propose now; None for a trial of the search.
 
-        The number of proposed trials is that of all sessions.
+        Args:
+            num_proposed: How many trials were proposed, in all sessions.
         """
         known = {record.baseline: record for record in self._records.values() if record.baseline}
         waiting = [
