@@ -53,8 +53,14 @@ def finish(
 ) -> int:
     """Write and print the results of a search, and return the exit code.
 
-    Superseded checkpoints are removed only if `may_delete` says so: not if another driver has the
-    run.
+    Args:
+        study: The search.
+        folder: Its run folder.
+        result: The search's result.
+        estimate: Its planned time.
+        console: Where the results are printed.
+        may_delete: Returns whether superseded checkpoints may be removed: not if another driver
+            has the run.
     """
     time_text(study, result.records)
     folder.write_tables(result.records)

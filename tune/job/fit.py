@@ -32,7 +32,12 @@ class Fitted:
 
 
 def fitted(space: SearchSpace, corpus: Corpus, floors: Floors | None = None) -> Fitted:
-    """Leave out of a space what a text does not fit; its floors may be known.
+    """Leave out of a space what a text does not fit.
+
+    Args:
+        space: The space to search.
+        corpus: The text.
+        floors: The text's floors, if known.
 
     Raises:
         CorpusError: Nothing would be left.

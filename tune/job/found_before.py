@@ -17,7 +17,12 @@ from tune.records.trial import TrialRecord, num_done
 
 
 def found_before(study: Study, earlier: EarlierSessions) -> SearchResult:
-    """Return the result of the earlier sessions of a search that is now requested."""
+    """Return the result of the earlier sessions.
+
+    Args:
+        study: The search, as requested now.
+        earlier: Those sessions.
+    """
     records = earlier.search.records.values()
     ended = _end_of(study, earlier.search)
     is_cut = _is_late(study, earlier) and num_done(records) < _num_asked(study, records)
@@ -31,7 +36,13 @@ def found_before(study: Study, earlier: EarlierSessions) -> SearchResult:
 
 
 def is_spent(study: Study, earlier: EarlierSessions, concurrent: int) -> bool:
-    """Return whether the search is over, or what is now requested allows no further trial."""
+    """Return whether the search is over, or its budget allows no further trial.
+
+    Args:
+        study: The search, as requested now.
+        earlier: Its earlier sessions.
+        concurrent: How many trials run at once.
+    """
     search = earlier.search
     if _end_of(study, search) or _is_late(study, earlier):
         return True

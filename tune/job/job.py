@@ -58,7 +58,13 @@ from tune.trials.trainable import trainable_for
 
 
 def run_study(study: Study, options: StudyOptions, cluster: Cluster, console: Console) -> int:
-    """Run a search and return the exit code; a local Ray may be starting.
+    """Run a search and return the exit code.
+
+    Args:
+        study: The search.
+        options: The command line.
+        cluster: Where it runs; a local Ray may be starting.
+        console: Where the plan, the progress and the results are printed.
 
     Raises:
         ConfigError: The user's mistake, in one line.

@@ -22,7 +22,15 @@ Group = tuple[str, str, int, str]
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """A network that may become a member: its trial, and the location of its checkpoint."""
+    """A network that may become a member.
+
+    Attributes:
+        name: Its name for users.
+        number: Its trial's number.
+        config: Its configuration.
+        location: Where its checkpoint is.
+        epoch_seconds: Seconds that an epoch of its training took.
+    """
 
     name: str
     number: int
@@ -66,7 +74,10 @@ class Mixed:
 def mix(prepared: PreparedCorpus, networks: list[Candidate], nats: list[Nats]) -> Mixed:
     """Fit the mixture of one group: members, weights and cache.
 
-    The nats are each network's per symbol of the validation passage, or of its beginning.
+    Args:
+        prepared: The corpus.
+        networks: The candidates.
+        nats: Each one's nats per symbol of the validation passage, or of its beginning.
     """
     corpus = prepared.streams(networks[0].config)
     size, counted = len(corpus.vocabulary), corpus.train.symbols[-MAX_TRAIN_CHARS:]
@@ -94,8 +105,12 @@ def mix(prepared: PreparedCorpus, networks: list[Candidate], nats: list[Nats]) -
 def on_test_passage(prepared: PreparedCorpus, mixed: Mixed, nats: list[Nats]) -> list[float]:
     """Return restored bits on the test passage, in the order of predictor.csv's rows.
 
-    These are the mixture, each member and, if there is a cache, the mixture without it. The nats
-    are its networks' per symbol of the passage, or of its beginning.
+    These are the mixture, each member and, if there is a cache, the mixture without it.
+
+    Args:
+        prepared: The corpus.
+        mixed: The mixture.
+        nats: Its networks' nats per symbol of the passage, or of its beginning.
     """
     corpus = prepared.streams(mixed.networks[0].config)
     train, validation, test = (part.symbols for part in corpus.parts)

@@ -32,9 +32,15 @@ _WEB = ("http://", "https://")
 
 
 def notified(options: StudyOptions, folder: RunFolder, run: Callable[[], int]) -> int:
-    """Run a search, report its end, even an error, and return its exit code.
+    """Run a search and report its end, even an error; not if Ctrl-C ends it at once.
 
-    An end at once by Ctrl-C is not reported. The run folder need not exist yet.
+    Args:
+        options: The command line; a plan alone is no search.
+        folder: The run folder, which need not exist yet.
+        run: Runs the search and returns the exit code.
+
+    Returns:
+        That code.
     """
     exit_code, error = 1, ""
     try:
@@ -51,7 +57,7 @@ def notified(options: StudyOptions, folder: RunFolder, run: Callable[[], int]) -
 
 
 def tell_end(options: StudyOptions, folder: RunFolder, exit_code: int, error: str) -> None:
-    """Report how a search ended, if requested; a plan alone is no search."""
+    """Report how a search ended, if requested; for the arguments see `told`."""
     if options.notify is not None and not options.dry_run:
         _notify(options.notify, told(folder, exit_code, error))
 
@@ -68,7 +74,13 @@ def check_notify(target: str) -> None:
 
 
 def told(folder: RunFolder, exit_code: int, error: str) -> dict[str, Any]:
-    """Return what is reported of a search, as JSON values; without an error, it is empty."""
+    """Return what is reported of a search, as JSON values.
+
+    Args:
+        folder: The run folder.
+        exit_code: The command's.
+        error: What ended the search; empty if it ran to its end.
+    """
     known: dict[str, Any] = {
         "run": folder.path.name,
         "folder": str(folder.path.resolve()),

@@ -13,7 +13,12 @@ _LOWER = "lower learning rates or a gradient_clip_norm may help"
 
 
 def why_nothing(study: Study, result: SearchResult) -> str:
-    """Return why a search found nothing, and what to do; empty if it found something."""
+    """Return why a search found nothing, and what to do; empty if it found something.
+
+    Args:
+        study: The search.
+        result: Its result.
+    """
     guess = guess_of(study)
     measured = [record for record in result.records if record.best is not None]
     if not measured:

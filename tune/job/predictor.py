@@ -63,6 +63,10 @@ def with_predictor(after: AfterSearch, result: SearchResult) -> SearchResult:
 
     Nothing is written if the user interrupts or no network is available.
 
+    Args:
+        after: The search, and where it ran.
+        result: The search's result.
+
     Returns:
         The result with the time so far, and whether the user interrupted.
 
@@ -192,7 +196,13 @@ def _nats(
 
 
 def _save(prepared: PreparedCorpus, folder: RunFolder, mixed: Mixed, test: list[float]) -> None:
-    """Write predictor/ and predictor.csv; `test` is as `on_test_passage` returns it.
+    """Write predictor/ and predictor.csv.
+
+    Args:
+        prepared: The corpus.
+        folder: The run folder.
+        mixed: The mixture.
+        test: As `on_test_passage` returns them.
 
     Raises:
         CheckpointError: A member's checkpoint is damaged or no longer available.

@@ -176,6 +176,11 @@ def named_trackers(options: StudyOptions) -> dict[str, MakesTracker]:
 def named_corpus(options: StudyOptions, settings: StudySettings, console: Console) -> Corpus:
     """Find the corpus and print which it is.
 
+    Args:
+        options: Its name and its held-out texts.
+        settings: The run's settings.
+        console: Where the line is printed.
+
     Raises:
         CorpusError: It is not available.
     """

@@ -84,9 +84,20 @@ def search(
 ) -> SearchResult:
     """Run a study's remaining trials; the history and the tables are written meanwhile.
 
-    `concurrent` returns how many may run at once, and `limit_workers` changes that. Earlier
-    sessions took `spent_seconds` and trained `finalists`: time is reserved only for the missing
-    ones. The requests are being read; for `overridden` see `Steering`.
+    Args:
+        study: The search.
+        folder: Its run folder.
+        history: Open history of its trials.
+        trainable: The trial class that Ray runs, with its resources.
+        concurrent: Returns the maximum number of concurrent trials.
+        estimate: The plan; None if nothing was measured.
+        console: Shows the progress.
+        spent_seconds: Seconds of the earlier sessions.
+        finalists: Finalists that earlier sessions trained; time is reserved only for the missing
+            ones.
+        requests: Where orders come from; they are being read.
+        limit_workers: Limits the number of concurrent trials.
+        overridden: As in `Steering`.
     """
     quiet_optuna()
     store = CheckpointStore(study.checkpoints_root)
@@ -261,10 +272,13 @@ def promoted(
     is_last: bool,
     seconds_left: float | None = None,
 ) -> int | None:
-    """Return the trial to promote next, of those that the scheduler has seen; None without one.
+    """Return the trial to promote next; None if there is none.
 
-    `is_last` is whether no new trial will come. The rest of the trial's training must fit into
-    the seconds left; None is no limit.
+    Args:
+        scheduler: Has seen the trials.
+        search: The trials.
+        is_last: Whether no new trial will come.
+        seconds_left: Maximum time for the rest of its training; None for no limit.
     """
 
     def has_stopped(number: int) -> bool:

@@ -35,7 +35,12 @@ class SearchProcess:
     """`python -m tune.run` as a process to wait for or to stop."""
 
     def __init__(self, arguments: Sequence[str], *, console: Console) -> None:
-        """Start a search by the command's arguments; the console gets a bar."""
+        """Start a search.
+
+        Args:
+            arguments: Those of the command.
+            console: Where a bar shows its progress.
+        """
         self._said = ""  # stderr; known after the end
         self._has_ended = threading.Event()
         # A file, because a pipe that nobody reads would fill.

@@ -33,8 +33,12 @@ def with_starts(space: SearchSpace, runs: Iterable[str], results: Path) -> Searc
     """Return a space that also starts from the best configurations of earlier runs.
 
     They are among the best BEST_SHARE of a run's configurations inside the space, at most
-    STARTS_PER_RUN and unlike each other. Starts that the space already has are not added. The runs
-    are folders, names in the results folder, or URIs.
+    STARTS_PER_RUN and unlike each other. Starts that the space already has are not added.
+
+    Args:
+        space: The space of the new search.
+        runs: Folders, names of runs in the results folder, or URIs.
+        results: The folder of all runs.
 
     Raises:
         ConfigError: One is not a run, or none of its configurations lies in the space.

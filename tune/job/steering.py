@@ -29,8 +29,15 @@ class Steering:
     """Carries out the orders of one session.
 
     Attributes:
+        history: The search's events.
+        folder: Its run folder.
+        requests: Where orders come from.
+        space: The search space.
         tell: Shows an order that was given, carried out or refused.
         replace_budget: Replaces the study's time budget, in seconds.
+        stopper: Ends trials and the search.
+        scheduler: Stops trials.
+        searcher: Proposes trials.
         limit_workers: Limits the number of concurrent trials.
         overridden: Kinds of earlier sessions' orders that the command line replaces.
     """

@@ -19,8 +19,11 @@ TIMED_TRIALS = 20
 def keep_times(folder: RunFolder, records: Mapping[int, TrialRecord]) -> None:
     """Fill in `milliseconds_per_char` of the trials that an earlier session has timed.
 
-    The history does not have it; without a table that can be read, all are timed again. The folder
-    is as that session left it, on this machine.
+    The history does not have it; without a table that can be read, all are timed again.
+
+    Args:
+        folder: The run, as that session left it, on this machine.
+        records: Its trials, by number.
     """
     try:
         trials = TRIAL_TABLE.read(folder.trials_file)
@@ -39,6 +42,10 @@ def time_text(study: Study, records: Iterable[TrialRecord]) -> None:
     Untrained networks are timed, since they take as long: no checkpoint is needed, and all are
     timed on this machine, one by one. Words and bytes of a long text are left out, because
     splitting the text takes minutes.
+
+    Args:
+        study: The search.
+        records: Its trials.
     """
     records = list(records)
     per_char: dict[tuple[str, str], float] = {}  # an unknown word is a symbol, too

@@ -27,7 +27,16 @@ POLL_SECONDS = 1.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AfterSearch:
-    """What finalists and predictor are made with; a task has the resources of a trial."""
+    """What finalists and predictor are made with.
+
+    Attributes:
+        study: The search.
+        folder: Its run folder.
+        corpus: Its corpus.
+        need: The resources of a trial or a task.
+        concurrent: Returns the maximum number that run at once.
+        console: Where lines are printed.
+    """
 
     study: Study
     folder: RunFolder
@@ -44,6 +53,12 @@ def run_tasks(
 
     No memory is requested. The result is a text, the reason, if a task failed or its process or
     node died: a bug of ours does not cost the report.
+
+    Args:
+        function: What a task does; its CheckpointError and OSError become reasons too.
+        arguments: Key to arguments.
+        need: A task's resources.
+        stopper: Knows of signals.
     """
     remote_task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(_reason_or_result)
     cells = known_cells()
