@@ -105,7 +105,12 @@ def for_this_machine(
     """Return a configuration from a file, with "auto" for another machine's arithmetic.
 
     best.json has the arithmetic that the search's machine chose, in which that machine repeats a
-    trial exactly. Fields that the user has named beside the file are not changed.
+    trial exactly.
+
+    Args:
+        config: The configuration.
+        device: What it is trained on.
+        named: Fields that the user has named beside the file; they are not changed.
     """
     try:
         resolve_arithmetic(config, device)

@@ -33,8 +33,11 @@ def strip_gutenberg(text: str, *, keep_front_matter: bool = False) -> str:
     Books are joined by an empty line. What is returned has no marker any more, so stripping it
     again changes nothing. Front matter (title, author, contents) is what stands before the first
     chapter's heading, "CHAPTER I" at a line's start. It is kept where a book lacks that heading,
-    where it is long, and where it has running text; and in any case with `keep_front_matter`. Line
-    ends are one line feed.
+    where it is long, and where it has running text.
+
+    Args:
+        text: The text; line ends are one line feed.
+        keep_front_matter: Whether front matter stays in any case.
     """
     # Each marker has one of them; a gigabyte without is searched in a second, not in a minute.
     if not any(name in text for name in ("PROJECT GUTENBERG", "Project Gutenberg")):

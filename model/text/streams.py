@@ -72,8 +72,10 @@ class RawSplit:
 def split_text(text: Text, lengths: tuple[int, int] | None = None) -> RawSplit:
     """Split a raw text by position.
 
-    The lengths are those of the training part and of the validation passage; None is 80 % and 10 %
-    of the characters.
+    Args:
+        text: The text.
+        lengths: Characters of the training part and of the validation passage; None is 80 % and
+            10 % of them.
 
     Raises:
         CorpusError: The text has fewer than MIN_CORPUS_CHARS characters, or none after its parts.

@@ -138,8 +138,11 @@ def save_predictor(
 ) -> None:
     """Write a predictor folder; an existing one is replaced, and can be loaded until then.
 
-    Of the networks' checkpoints, the files that generating text needs are copied. `counted` are
-    the symbols that the n-gram counts; None without an n-gram.
+    Args:
+        folder: Its folder.
+        networks: Its networks' checkpoints; the files that generating text needs are copied.
+        meta: Its metadata.
+        counted: The symbols that the n-gram counts; None without an n-gram.
 
     Raises:
         CheckpointError: A checkpoint is damaged.

@@ -42,8 +42,12 @@ def training_is_over(config: TrialConfig, *, report: int, best_report: int) -> b
     """Return whether a run ends after a report, by its epochs or by its patience.
 
     The window regime has no patience, as in the reference. With asgd, patience starts when
-    averaging does, which beats all earlier scores: those of a constant step size stall. Reports
-    are counted from 1; the best one has the lowest score so far.
+    averaging does, which beats all earlier scores: those of a constant step size stall.
+
+    Args:
+        config: The configuration.
+        report: The last report, counted from 1.
+        best_report: The report with the lowest score so far.
 
     >>> training_is_over(TrialConfig(epochs=64, patience_epochs=8), report=9, best_report=1)
     True

@@ -123,9 +123,10 @@ class Trainer:
         return training_is_over(self.config, report=last.report, best_report=best.report)
 
     def train_until(self, report: int) -> float:
-        """Train up to a report, counted from 1.
+        """Train up to a report from the previous one; return the mean loss in nats per symbol.
 
-        Returns the mean loss since the previous report, in nats per symbol.
+        Args:
+            report: Counted from 1.
 
         Raises:
             TrainingDiverged: A step's loss was NaN or infinite.
