@@ -40,9 +40,13 @@ power of 0.52 to 0.70: the larger the required gain, the larger the power (LOG.m
 def for_text(
     space: SearchSpace, num_chars: int, *, on_gpu: bool, kept: Collection[str] = ()
 ) -> SearchSpace:
-    """Return a space adapted to a text of raw characters; unchanged up to LONG_TEXT_CHARS.
+    """Return a space adapted to a text's length; unchanged up to LONG_TEXT_CHARS.
 
-    `kept` are fields that the user has fixed.
+    Args:
+        space: The space.
+        num_chars: Raw characters of the whole text.
+        on_gpu: Whether trials have a GPU.
+        kept: Fields that the user has fixed.
     """
     if num_chars <= LONG_TEXT_CHARS:
         return space
@@ -66,9 +70,14 @@ def for_text(
 
 
 def changes_for_text(named: SearchSpace, space: SearchSpace, num_chars: int) -> list[str]:
-    """Return one line on what `for_text` changed of a named space; nothing if that was nothing.
+    """Return one line on what `for_text` changed; nothing if it changed nothing.
 
     The base's dropout is left out: a time budget changes it again, and the plan shows it.
+
+    Args:
+        named: The space before.
+        space: The space that it returned.
+        num_chars: Raw characters of the whole text.
     """
     before, after, changes = named.base, space.base, list[str]()
     for what, field in (

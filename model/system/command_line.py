@@ -38,8 +38,11 @@ def begin_command() -> None:
 def ended_quietly(program: str, command: Callable[[], int]) -> int:
     """Run a command and return its exit code.
 
-    A mistake, Ctrl-C, `| head` and a full disk under its output end it without a traceback; a
-    mistake is told on stderr in a line that begins with the program's name.
+    A mistake, Ctrl-C, `| head` and a full disk under its output end it without a traceback.
+
+    Args:
+        program: Its name, for the line on stderr that tells of a mistake.
+        command: What it does; returns its exit code.
     """
     begin_command()
     output, sys.stdout = sys.stdout, CheckedOutput(sys.stdout)

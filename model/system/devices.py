@@ -23,7 +23,10 @@ _TOO_LARGE = (
 
 @contextlib.contextmanager
 def memory_for(what: str) -> Iterator[None]:
-    """Tell in one line that there is too little memory for something, on the CPU or on a GPU.
+    """Tell in one line that there is too little memory, on the CPU or on a GPU.
+
+    Args:
+        what: What takes it, for the message.
 
     Raises:
         ConfigError: An allocation failed.

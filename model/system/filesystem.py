@@ -102,8 +102,13 @@ def check_storage(location: str) -> None:
 def within_seconds(seconds: float, ask: Callable[[], _Answer], *, late: Exception) -> _Answer:
     """Return what a function returns in a thread, or raise what it raises.
 
-    If it takes longer, it is left to itself, and `late` is raised. The wait is ours: a store's own
-    retries take minutes, and urllib has a limit for each read and none for a whole answer.
+    The wait is ours: a store's own retries take minutes, and urllib has a limit for each read and
+    none for a whole answer.
+
+    Args:
+        seconds: What it may take.
+        ask: The function; it is left to itself after that.
+        late: Raised if it takes longer.
     """
     answers: list[_Answer] = []
     errors: list[Exception] = []

@@ -23,7 +23,12 @@ _MAX_DEPTH = 100
 
 
 def parsed(content: str | bytes, hint: Any, name: str) -> Any:
-    """Return a JSON document as a type hint has it; for the arguments, see `checked`.
+    """Return a JSON document as a type hint has it.
+
+    Args:
+        content: The document.
+        hint: See `checked`.
+        name: What it is, for the message.
 
     Raises:
         ValueError: It is no JSON, could not be written again, or a value of it has another type.

@@ -57,7 +57,12 @@ def say(console: "Console", text: str = "") -> None:
 
 @contextmanager
 def download_progress(name: str, num_bytes: int) -> Iterator[Callable[[int], None]]:
-    """Give what shows how far a download is, in a line on stderr if that is a terminal."""
+    """Give what shows how far a download is, in a line on stderr if that is a terminal.
+
+    Args:
+        name: What is downloaded.
+        num_bytes: Its size.
+    """
     if sys.stderr is None or not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -218,6 +223,9 @@ def end_with_stdin(handler: EndOnSignal) -> None:
     Standard input is then a pipe whose other end the process that began this one holds: it closes
     however that one ends, by SIGKILL too. What this process starts gets none of it. After another
     signal nothing is sent: it would cut off the end that has begun.
+
+    Args:
+        handler: Knows of signals.
     """
     if os.environ.pop(ENDS_WITH_STDIN, None) is None:
         return

@@ -162,6 +162,10 @@ def check_fits(config: TrialConfig, corpus: EncodedCorpus) -> None:
     padded, and the last window of a column may be short. A text has about a quarter as many words
     as characters, so a whole window for each column would be too much to ask of a book.
 
+    Args:
+        config: The configuration.
+        corpus: The streams of its cleaning and its unit.
+
     Raises:
         CorpusError: The training part has fewer symbols than columns, is shorter than one window,
             or an epoch has more reports than optimiser steps.

@@ -162,7 +162,12 @@ def measure_machine(
 ) -> Machine:
     """Measure in this process, with the threads and the device of a trial, in 3 to 4 s.
 
-    The arguments are the trials'. This has never been run on a GPU.
+    Args:
+        precision: The trials' precision.
+        kernel: The trials' kernel.
+        largest_hidden_size: The trials' largest number of units.
+        num_threads: CPU threads per trial.
+        use_gpu: Whether trials train on a GPU. This has never been run on one.
     """
     use_threads(num_threads)
     gpu_bytes = free_gpu_bytes() if use_gpu and num_gpus() else None
