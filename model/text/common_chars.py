@@ -99,7 +99,12 @@ class CommonCharVocabulary(BaseVocabulary):
         return _looked_up(self._index_of_place, indices)
 
     def writer(self, before: str, uniform: Callable[[], float]) -> Callable[[int], str]:
-        """Return what writes one passage: a rare character is drawn, each as often."""
+        """Return what writes one passage: it takes a symbol, and returns its character.
+
+        Args:
+            before: The text before the passage, which changes nothing.
+            uniform: Gives random numbers, 0 <= u < 1, one for each rare character.
+        """
 
         def write(symbol: int) -> str:
             if symbol < len(self.common):

@@ -44,8 +44,13 @@ _READ_BYTES = 1 << 20
 def unpacked(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> bytes:
     """Return what a file holds if it is compressed, else the file.
 
+    Args:
+        name: What the user calls it.
+        data: Its bytes.
+        max_bytes: The most that it may hold.
+
     Raises:
-        CorpusError: It is damaged, or holds more than `max_bytes`.
+        CorpusError: It is damaged, or holds more.
     """
     for magic, kind, opened in _FORMATS:
         if re.match(magic, data):
@@ -64,9 +69,14 @@ def unpacked(name: str, data: bytes, *, max_bytes: int = MAX_BYTES) -> bytes:
 def members(name: str, data: bytes, wanted: Sequence[str], *, max_bytes: int) -> list[bytes]:
     """Return some files of a zip archive, or of a tar archive, compressed or not.
 
+    Args:
+        name: What the user calls it.
+        data: Its bytes.
+        wanted: The names of the files in it.
+        max_bytes: The most that one of them may hold.
+
     Raises:
-        CorpusError: It is damaged, lacks one, or one has more than `max_bytes` or is no regular
-            file.
+        CorpusError: It is damaged, lacks one, or one is larger or no regular file.
     """
     try:
         if data.startswith(b"PK"):
@@ -91,8 +101,13 @@ def _member(name: str, member: str, file: IO[bytes] | None, max_bytes: int) -> b
 def read_at_most(name: str, file: IO[bytes], max_bytes: int = MAX_BYTES) -> bytes:
     """Return what a file holds, read block by block: asked for the most, Python reserves as much.
 
+    Args:
+        name: What the user calls it.
+        file: The file; /dev/zero has no end.
+        max_bytes: The most that it may hold.
+
     Raises:
-        CorpusError: It holds more than `max_bytes`; /dev/zero has no end.
+        CorpusError: It holds more.
     """
     blocks, num_bytes = [], 0
     while block := file.read(_READ_BYTES):

@@ -41,6 +41,10 @@ _CURLY = {"'": "‘’", '"': "“”", "-": "‐‑–—", " ": "\N{NO-BREAK S
 def decoded(name: str, data: bytes) -> str:
     """Decode a text in UTF-8, without its byte-order mark; line ends are one line feed.
 
+    Args:
+        name: What the user calls it.
+        data: Its bytes.
+
     Raises:
         CorpusError: It is something else; the error says what, and what helps.
     """
@@ -120,7 +124,12 @@ def _other_encoding(name: str, data: bytes, error: UnicodeDecodeError) -> Corpus
 
 
 def described_strangers(text: str, known: Collection[str]) -> str:
-    """Return which characters of a text, at least one, a vocabulary lacks, and what may help."""
+    """Return which characters of a text are not known, and what may help.
+
+    Args:
+        text: The text, with at least one unknown character.
+        known: The characters of a vocabulary.
+    """
     known = set(known)
     strangers = sorted(set(text) - known)
     names = [f"{char!r} (U+{ord(char):04X})" for char in strangers[:_SHOWN]]

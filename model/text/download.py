@@ -30,11 +30,15 @@ SILENT_SECONDS = 60.0
 
 
 def download(url: str, *, seconds: float, max_bytes: int = MAX_BYTES) -> bytes:
-    """Fetch an http(s) URL that the user named.
+    """Fetch an http(s) URL.
+
+    Args:
+        url: What the user named.
+        seconds: The most for the whole.
+        max_bytes: The most that is read, inclusive.
 
     Raises:
-        CorpusError: It cannot be had, takes more than `seconds` in all, has more than `max_bytes`,
-            or leads where it must not.
+        CorpusError: It cannot be had, takes too long, is too large, or leads where it must not.
     """
     deadline = time.monotonic() + seconds
 

@@ -27,6 +27,12 @@ def with_named_held_out(
 ) -> Corpus:
     """Return a corpus whose held-out parts are the texts that the user names, if any.
 
+    Args:
+        corpus: The training text.
+        reading: How their bytes are read.
+        validation: As in `resolve_corpus`; None is no text of its own.
+        test: The same.
+
     Raises:
         CorpusError: A text cannot be had, is refused by `with_held_out`, or the corpus has
             published parts.
@@ -69,6 +75,11 @@ def with_held_out(corpus: Corpus, *, validation: Corpus | None, test: Corpus | N
     """Return a corpus whose held-out parts are texts of their own.
 
     Where one of the two is not given, the last tenth of the training text takes its place.
+
+    Args:
+        corpus: The training text.
+        validation: What trials are judged by.
+        test: What finalists and the predictor are judged by, once.
 
     Raises:
         CorpusError: A text is too short, or much of it stands in one before it.

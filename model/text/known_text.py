@@ -85,8 +85,13 @@ def _found(
 def text_at(location: str, *, max_bytes: int = MAX_BYTES, reading: Reading = AS_USUAL) -> Corpus:
     """Read a text where a file of others says that it lies: a corpus of ours or a regular file.
 
+    Args:
+        location: A corpus name or a path.
+        max_bytes: The most that a file may have.
+        reading: As in `resolve_corpus`.
+
     Raises:
-        CorpusError: It is something else, not there, or has more than `max_bytes`.
+        CorpusError: It is something else, or not there.
     """
     if location in CORPORA:
         return CORPORA[location](reading.keep_front_matter)

@@ -138,7 +138,12 @@ class Ngram:
 
 
 def choose_order(symbols: Symbols, *, vocabulary_size: int) -> int:
-    """Return the order that is best on the last tenth of a text (N,), learnt from its rest."""
+    """Return the order that is best on the last tenth of a text, learnt from the rest of it.
+
+    Args:
+        symbols: Indices (N,), at least one.
+        vocabulary_size: V.
+    """
     num_learnt = len(symbols) - len(symbols) // 10
     held_out = slice(1 + num_learnt, None)  # after the boundary
     below_N = np.full(len(symbols) - num_learnt, 1.0 / vocabulary_size)

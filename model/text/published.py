@@ -102,7 +102,11 @@ archive PaddlePaddle's is known, and no SHA-256."""
 
 
 def published_text(name: str, folder: Path) -> tuple[list[str], str]:
-    """Read a published corpus, after a download if its file is not in the folder yet.
+    """Read a published corpus, after a download if it is not there yet.
+
+    Args:
+        name: A name in PUBLISHED.
+        folder: Where its file is kept.
 
     Returns:
         The texts of its parts (train, validation, test), and where they were read.

@@ -35,6 +35,10 @@ class Reading:
     def decoded(self, name: str, data: bytes) -> str:
         """Decode a text, without its byte-order mark; line ends are one line feed.
 
+        Args:
+            name: What the user calls it.
+            data: Its bytes, unpacked.
+
         Raises:
             CorpusError: It is no text in this encoding.
         """

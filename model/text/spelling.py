@@ -63,7 +63,11 @@ class Speller:
         return spelt
 
     def draw(self, uniform: Callable[[], float]) -> str:
-        """Return a random word, drawn by numbers 0 <= u < 1."""
+        """Return a random word.
+
+        Args:
+            uniform: Gives random numbers, 0 <= u < 1.
+        """
         word = ""
         state = self._start
         while True:

@@ -208,7 +208,9 @@ def encode_corpus(split: RawSplit, cleaning: str) -> EncodedCorpus:
 def with_common_chars(chars: EncodedCorpus, min_char_count: int) -> EncodedCorpus:
     """Return a corpus of all characters with one symbol for the rare ones, if there are some.
 
-    A character that occurs `min_char_count` times in the training part keeps its own.
+    Args:
+        chars: The corpus in characters, each a symbol.
+        min_char_count: Least count in the training part of a character that remains one.
     """
     assert isinstance(chars.vocabulary, Vocabulary)
     alphabet = chars.vocabulary
@@ -230,9 +232,11 @@ def with_common_chars(chars: EncodedCorpus, min_char_count: int) -> EncodedCorpu
 
 @functools.lru_cache(maxsize=STREAMS_KEPT)
 def encode_words(chars: EncodedCorpus, min_word_count: int) -> EncodedCorpus:
-    """Return a corpus of characters in words; made where it is needed, and kept there.
+    """Return the same corpus in words; made where it is needed, and kept there.
 
-    A word that occurs `min_word_count` times in the training part is a symbol.
+    Args:
+        chars: The corpus in characters.
+        min_word_count: Least count in the training part of a word that is a symbol.
     """
     tokens = dict(zip(chars.parts, _tokens(chars), strict=True))
     vocabulary = WordVocabulary.of(
@@ -258,12 +262,20 @@ def _tokens(chars: EncodedCorpus) -> tuple[Tokens, ...]:
 
 @functools.lru_cache(maxsize=STREAMS_KEPT)
 def encode_bytes(chars: EncodedCorpus) -> EncodedCorpus:
-    """Return a corpus of characters in bytes; made where it is needed, and kept there."""
+    """Return the same corpus in bytes; made where it is needed, and kept there.
+
+    Args:
+        chars: The corpus in characters.
+    """
     return encode_in(chars, ByteVocabulary())
 
 
 def encode_in(chars: EncodedCorpus, vocabulary: AnyVocabulary) -> EncodedCorpus:
-    """Return a corpus of characters in the symbols of a vocabulary, of another text perhaps.
+    """Return the same corpus in the symbols of a vocabulary, of another text perhaps.
+
+    Args:
+        chars: The corpus in characters.
+        vocabulary: The symbols.
 
     Raises:
         CorpusError: The text has characters that the vocabulary has not.

@@ -45,9 +45,10 @@ class ByteVocabulary(BaseVocabulary):
         return np.frombuffer(data, dtype=np.uint8).copy()  # bytes are not writable
 
     def writer(self, before: str, uniform: Callable[[], float]) -> Callable[[int], str]:
-        """Return what writes one passage: a character with its last byte, and nothing until then.
+        """Return what writes one passage: it takes a byte, and returns the text that is then sure.
 
-        Bytes that make no UTF-8 become U+FFFD, as Python's decoder gives them.
+        That is a character with its last byte, and nothing until then. Bytes that make no UTF-8
+        become U+FFFD, as Python's decoder gives them.
 
         >>> write = ByteVocabulary().writer("", lambda: 0.0)
         >>> [write(byte) for byte in "né".encode()]

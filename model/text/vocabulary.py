@@ -63,15 +63,6 @@ class BaseVocabulary(ABC):
     def encode(self, text: str) -> Symbols:
         """Return the indices of a text's symbols, in the smallest type."""
 
-    @abstractmethod
-    def writer(self, before: str, uniform: Callable[[], float]) -> Callable[[int], str]:
-        """Return what writes one passage: it takes a symbol, and returns what that adds to it.
-
-        Args:
-            before: The text before the passage.
-            uniform: Gives random numbers, 0 <= u < 1.
-        """
-
     def encode_prime(self, text: str) -> Symbols:
         """Return the indices of a text that goes on; see `encode`."""
         return self.encode(text)
@@ -167,7 +158,12 @@ class Vocabulary(BaseVocabulary):
         return "".join(chunk.tobytes().decode("utf-32-le") for chunk in chunks)
 
     def writer(self, before: str, uniform: Callable[[], float]) -> Callable[[int], str]:
-        """Return what writes one passage: a symbol is its character."""
+        """Return what writes one passage: it takes a symbol, and returns its character.
+
+        Args:
+            before: The text before the passage, which changes nothing.
+            uniform: Gives random numbers, none of which is needed.
+        """
         return self.symbols.__getitem__
 
     @property

@@ -205,9 +205,14 @@ class WordVocabulary(BaseVocabulary):
         return float(bits @ np.array(list(unknown.values()), dtype=np.float64))
 
     def writer(self, before: str, uniform: Callable[[], float]) -> Callable[[int], str]:
-        """Return what writes one passage: an unknown symbol is spelled.
+        """Return what writes one passage: it takes a symbol, and returns what that adds to it.
 
-        Where the text that was learnt has no space at all, none is written.
+        An unknown symbol is spelled. Where the text that was learnt has no space at all, none is
+        written.
+
+        Args:
+            before: The text before the passage.
+            uniform: Gives random numbers, 0 <= u < 1.
         """
 
         def write(symbol: int) -> str:
