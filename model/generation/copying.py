@@ -20,7 +20,12 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 def window_hashes(text: str, length: int) -> Hashes:
-    """Return a hash of each window of at least one character, in order; none if there is none."""
+    """Return a hash of each window of a text, in order; none if the text is shorter than one.
+
+    Args:
+        text: The text.
+        length: Characters of a window, at least 1.
+    """
     hashes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
     if len(text) < length:
         return hashes[:0]

@@ -178,7 +178,11 @@ def stream_passages(
 
 @torch.inference_mode()
 def milliseconds_per_symbol(model: Network) -> float:
-    """Measure a symbol's time of one passage, on the network's device and in evaluation mode."""
+    """Measure the time per symbol of one passage, on the network's device.
+
+    Args:
+        model: The network; it is left in evaluation mode.
+    """
     model.eval()
     logits_1V, step = model.start_text(torch.zeros(1, dtype=torch.int64, device=model.device), 1)
 
@@ -192,9 +196,10 @@ def milliseconds_per_symbol(model: Network) -> float:
 
 
 def fastest_milliseconds(one_pass: Callable[[], None]) -> float:
-    """Return the milliseconds per symbol of the fastest pass, each of TIMED_SYMBOLS symbols.
+    """Return the milliseconds per symbol of the fastest pass: other programs slow the others.
 
-    Other programs slow the others.
+    Args:
+        one_pass: Samples TIMED_SYMBOLS symbols; called TIMED_PASSES times.
     """
     seconds = []
     for _ in range(TIMED_PASSES):

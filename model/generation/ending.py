@@ -41,9 +41,12 @@ class Bounds:
     def cleaned(self, cleaning: str, vocabulary: AnyVocabulary) -> "Bounds":
         """Return the same for a network: the strings are cleaned, and the network can write them.
 
+        Args:
+            cleaning: The network's cleaning; it may only change the case of a string.
+            vocabulary: The network's symbols.
+
         Raises:
-            ConfigError: The cleaning changes more of a string than its case, or the network lacks
-                a character of it.
+            ConfigError: The network can never write a string.
         """
         strings: dict[str, str] = {}
         for name in ("stop", "separator"):
@@ -74,13 +77,18 @@ class Piece(NamedTuple):
 
 
 class Passage:
-    """One passage while it is being written, within cleaned bounds.
+    """One passage while it is being written.
 
     Attributes:
         is_over: Whether it has reached its length, or the string that ends it.
     """
 
     def __init__(self, bounds: Bounds) -> None:
+        """Start empty.
+
+        Args:
+            bounds: Where it begins and ends; cleaned.
+        """
         self.is_over = False
         self._left = bounds.num_chars
         self._ends = bounds.ends

@@ -26,10 +26,17 @@ def own_bits_per_char(
     prime: str,
     cleaning: str,
 ) -> list[float | None]:
-    """Return a network's cost of each text, in bits per character; None if a character is unknown.
+    """Return a network's cost of each text, in bits per character.
 
-    The texts are cleaned, at least one character each. The prime, which is read before each of
-    them, is raw; an empty one is handled as in generation.
+    Args:
+        model: The network.
+        vocabulary: Its symbols.
+        texts: Cleaned texts, at least one character each.
+        prime: What it reads before each text; an empty prime is handled as in generation.
+        cleaning: How the prime is cleaned.
+
+    Returns:
+        One number per text; None for a text with characters that the vocabulary lacks.
 
     Raises:
         ConfigError: The prime cannot be read.

@@ -92,6 +92,10 @@ class Measure:
 
         The figures for words are unknown if the book has none (WORDLESS): whole clauses, lines or
         letters would count as words and decide the temperature.
+
+        Args:
+            text: The text.
+            own_bits_per_char: The text's cost under a network, if measured.
         """
         running = list(words(text)) if self._has_words else []
         return TextQuality(

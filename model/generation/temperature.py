@@ -90,7 +90,10 @@ def least_far(distances: Mapping[float, float]) -> float:
 def book_passages(held_out: str, config: TrialConfig, num_chars: int) -> list[str]:
     """Return passages of the book to compare a network's text with, cleaned as its text is.
 
-    `held_out` is raw text that the network was not trained on; a shorter one is one passage.
+    Args:
+        held_out: A raw passage of the book that the network was not trained on.
+        config: The network's configuration.
+        num_chars: Characters per passage; a shorter text is one passage.
     """
     most = MAX_BOOK_PASSAGES if config.regime == "stream" else MAX_WINDOW_BOOK_PASSAGES
     return pieces(clean(held_out, config.cleaning), num_chars, most)
@@ -146,7 +149,9 @@ def survey_temperatures(
 def default_temperature(checkpoint: Path, config: TrialConfig) -> float:
     """Return the temperature at which a checkpoint writes by default.
 
-    Networks of the window regime are greedy, like the reference's.
+    Args:
+        checkpoint: Its folder.
+        config: Its configuration; networks of the window regime are greedy, like the reference's.
 
     Raises:
         CheckpointError: The file that holds the temperature is damaged.

@@ -43,7 +43,11 @@ class WordList:
 def find_word_list(running_words: Iterable[str]) -> WordList | None:
     """Return the first list with ENOUGH_SHARE of a text's words, otherwise the best.
 
-    The words are in lower case, with repetitions. Returns None if no list has LEAST_SHARE of them.
+    Args:
+        running_words: The text's words, in lower case, with repetitions.
+
+    Returns:
+        The list; None if no list has LEAST_SHARE of the words.
     """
     counts = Counter(running_words)
     best, best_share = None, LEAST_SHARE

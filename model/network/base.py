@@ -100,7 +100,9 @@ class Network(nn.Module, ABC):
     def use_kernel(self, kernel: str, precision: str) -> None:
         """Compute LSTM layers with a kernel, "torch" or "fused"; "fused" only if available.
 
-        The precision, "float32" or "bfloat16", is that of the network's forward passes.
+        Args:
+            kernel: One of RESOLVED_KERNELS.
+            precision: One of RESOLVED_PRECISIONS, that of the network's forward passes.
         """
         fused_dtype = getattr(torch, precision) if kernel == "fused" else None
         for module in self.modules():
@@ -131,7 +133,12 @@ class Dropout:
         self._bits = np.random.SFC64(seed)
 
     def __call__(self, values: Tensor, p: float) -> Tensor:
-        """Return the values, a share 0 <= p < 1 of them set to 0 and the rest scaled up."""
+        """Return the values, a share p of them set to 0 and the rest scaled up.
+
+        Args:
+            values: Any shape.
+            p: 0 <= p < 1.
+        """
         if p == 0:
             return values
         if values.device.type != "cpu":

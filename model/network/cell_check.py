@@ -23,6 +23,11 @@ _REPEATS = 5
 def execute_cell(name: str, source: bytes, *, named: str) -> OwnCell:
     """Execute a source that the user has named, try its class, and register it.
 
+    Args:
+        name: As in `OwnCell`.
+        source: The contents of the file.
+        named: As in `OwnCell`.
+
     Raises:
         ConfigError: It does not run, has no such class, or the class violates the protocol.
     """

@@ -113,6 +113,9 @@ class FusedStepper(Stepper):
     def step(self, symbols_B: Tensor) -> Tensor:
         """Return the logits (B, V) after one more symbol of each passage.
 
+        Args:
+            symbols_B: Whole numbers, each below V.
+
         Raises:
             IndexError: A symbol is not in the vocabulary; the state is unchanged.
         """

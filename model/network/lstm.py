@@ -55,7 +55,11 @@ class WindowLSTM(Network):
         self._initialise_as_keras()
 
     def forward(self, windows_TB: Tensor) -> Tensor:
-        """Return the logits (B, V) after each window (T, B) of indices of any integer type."""
+        """Return the logits (B, V) of the character after each window.
+
+        Args:
+            windows_TB: Character indices (T, B), any whole-number type.
+        """
         values_TBH = (windows_TB.float() / self._vocabulary_size).unsqueeze(-1)
         first, *others = self.layers
         # bfloat16 would leave only 701 distinct inputs for 3,000 symbols.

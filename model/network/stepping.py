@@ -33,7 +33,11 @@ class Stepper(ABC):
     """
 
     def __init__(self, state: State) -> None:
-        """Start from a state: its parts are (L, B, H) or padded, or (B, H) for one layer."""
+        """Start from a state.
+
+        Args:
+            state: Its parts, each (L, B, H) or padded, or (B, H) for one layer.
+        """
         self._state = state
 
     @abstractmethod

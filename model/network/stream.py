@@ -40,7 +40,9 @@ class StreamNetwork(Network):
     def forward(self, inputs_TB: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Return the next symbols' logits (T, B, V) and the state after the last step.
 
-        The indices are int32 or int64; a state of None means zeros.
+        Args:
+            inputs_TB: Indices (T, B), int32 or int64.
+            state: The state before the first step; None means zeros.
         """
         values_TBH = self._drop(self.embedding(inputs_TB), self._input_p)
         after: list[State] = []

@@ -41,8 +41,14 @@ _SECONDS_A_SYMBOL, _SECONDS_A_SYMBOL_AND_PARAMETER = 0.1e-3, 4.3e-10
 def dynamic_gain(network: StreamNetwork, corpus: EncodedCorpus, *, seed: int) -> tuple[float, int]:
     """Return the bits that dynamic evaluation saves on the test passage, and the symbols scored.
 
-    They are in total, on the passage or its first MAX_DYNAMIC_SYMBOLS. The seed draws the segments
-    of the training text.
+    Args:
+        network: The network; it does not change.
+        corpus: Its streams.
+        seed: Seed for drawing the segments of the training text.
+
+    Returns:
+        Bits saved on the passage, or on its first MAX_DYNAMIC_SYMBOLS, in total; and the number of
+        symbols scored.
     """
     train, validation, test = (part.symbols for part in corpus.parts)
     root_mean_squares = _root_mean_squares(network, train, seed=seed)
@@ -57,7 +63,12 @@ def dynamic_gain(network: StreamNetwork, corpus: EncodedCorpus, *, seed: int) ->
 
 
 def dynamic_seconds(num_parameters: int, *, num_symbols: int) -> float:
-    """Estimate the seconds that `dynamic_gain` takes on one CPU core for a test passage."""
+    """Estimate the seconds that `dynamic_gain` takes on one CPU core.
+
+    Args:
+        num_parameters: Trainable parameters of the network.
+        num_symbols: Symbols of the test passage.
+    """
     learnt = _SEGMENTS * SEGMENT_SYMBOLS + len(LEARNING_RATES) * TRIED_SYMBOLS
     each = _SECONDS_A_SYMBOL + num_parameters * _SECONDS_A_SYMBOL_AND_PARAMETER
     return (learnt + 1.3 * min(num_symbols, MAX_DYNAMIC_SYMBOLS)) * each

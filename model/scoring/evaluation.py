@@ -159,8 +159,13 @@ def held_out_nats(
 ) -> NDArray[np.float64]:
     """Return the cost in nats of each symbol of the validation or the test passage (N,).
 
-    The network is left in evaluation mode; the precision is that of its training. Of a longer
-    passage only the first `max_symbols` are scored; None means all.
+    Args:
+        network: The network; it is left in evaluation mode.
+        prepared: The corpus.
+        config: The network's configuration.
+        precision: The precision in which it was trained and validated.
+        is_test: Whether to score the test passage.
+        max_symbols: Only this many symbols of a longer passage are scored; None means all.
     """
     corpus = prepared.streams(config)
     passage, context = corpus.validation, corpus.train
@@ -198,8 +203,14 @@ def score_cold_windows(
     """Return `score_test_passage` for windows that nothing precedes.
 
     They are adjacent, so each symbol is scored once; the random windows that others use have the
-    same mean. A window has `length` scored symbols, at least 1: all but its first. Returns None if
-    the passage is shorter than a window. For the other arguments, see `held_out_nats`.
+    same mean. Returns None if the passage is shorter than a window.
+
+    Args:
+        network: The network; it is left in evaluation mode.
+        prepared: The corpus.
+        config: The network's configuration.
+        precision: As in `held_out_nats`.
+        length: Number of scored symbols in a window, at least 1: all but its first.
     """
     test = prepared.streams(config).test
     num_windows = (len(test.symbols) - 1) // length

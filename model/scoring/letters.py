@@ -102,7 +102,11 @@ def scoring_seconds(
 ) -> float:
     """Estimate the seconds that scoring takes on one CPU core; a `letters` network takes less.
 
-    `num_chars` counts the test passage in the network's own cleaning.
+    Args:
+        config: Its configuration.
+        num_parameters: Its trainable parameters.
+        num_chars: Characters of the test passage in its own cleaning.
+        with_trend: Whether to estimate with fewer particles too.
     """
     if config.regime == "window" or config.unit != "char":
         return 0.0

@@ -91,7 +91,10 @@ class NgramCache:
     ) -> tuple["NgramCache", Floats]:
         """Return the cache with which a model's cost of a passage is lowest, and that cost.
 
-        For the arguments, see `nats`.
+        Args:
+            nats_N: The model's cost of each symbol, without a cache.
+            passage: Indices (N,), at least one.
+            context: The symbols just before it.
         """
         levels = [*_levels(passage, context, max(_SHORTEST) + _NUM_LENGTHS - 1)]
         tried = [

@@ -227,8 +227,13 @@ def measured_floor(
     """Measure the floor of one cleaning.
 
     For a long text, only parts are measured. They are the same raw characters whatever the
-    cleaning; otherwise the price of a harsh cleaning would be that of another text. The streams
-    are of characters.
+    cleaning; otherwise the price of a harsh cleaning would be that of another text.
+
+    Args:
+        split: The raw text.
+        corpus: Its streams of characters, of one cleaning.
+        order: Order of the n-gram.
+        smoothing: Smoothing of the n-gram.
     """
     parts = (
         split.text[max(0, split.train_end - MAX_TRAIN_CHARS) : split.train_end],

@@ -58,7 +58,11 @@ class Resemblance:
 
 
 def resemblance(corpus: EncodedCorpus) -> Resemblance | None:
-    """Compare the validation passage of a raw text with its training part; None if it is short."""
+    """Compare the validation passage with the training part; None for a short text.
+
+    Args:
+        corpus: The raw text in characters.
+    """
     train, validation = corpus.train.symbols, corpus.validation.symbols
     num_chars = min(len(train), _MAX_CHARS)
     if num_chars < MIN_CHARS:

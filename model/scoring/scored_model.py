@@ -101,9 +101,10 @@ class ScoredModel:
         )
 
     def context(self, before: str) -> Symbols:
-        """Return the context of a passage: cleaned text before it, or a space if there is none.
+        """Return the context of a passage: the text before it, or a space if there is none.
 
-        Characters that the model lacks are left out.
+        Args:
+            before: A cleaned text; characters that the model lacks are left out.
         """
         before = before[-CONTEXT_CHARS:]
         unknown = self.vocabulary.unknown_chars(before)

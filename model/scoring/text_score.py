@@ -151,7 +151,11 @@ def _without_unknown(
 def random_windows(symbols: Symbols, *, num_windows: int, length: int, seed: int) -> Symbols:
     """Return random windows of a text (T + 1, B): the first symbol is context, the rest scored.
 
-    `num_windows` is B and `length` is T, each at least 1.
+    Args:
+        symbols: Indices (N,) of the text.
+        num_windows: B, at least 1.
+        length: T, at least 1.
+        seed: Seed of their positions.
 
     Raises:
         ConfigError: The text is shorter than a window.
