@@ -55,8 +55,7 @@ def run_tasks(
     node died: a bug of ours does not cost the report.
 
     Args:
-        function: What a task does; its CheckpointError and OSError become reasons too.
-        arguments: Key to arguments.
+        tasks: Key to what a task does; its CheckpointError and OSError become reasons too.
         need: A task's resources.
         stopper: Knows of signals.
     """
