@@ -370,7 +370,8 @@ def test_real_wandb_writes_runs_offline(tmp_path: Path) -> None:
     assert done.returncode == 0 and done.stderr == "", done.stderr
     files = list((tmp_path / "wandb").glob("offline-run-*/run-*.wandb"))
     assert sorted(path.stem.split("-")[-1] for path in files) == ["0", "1", "2", "3", "3"]
-    assert b"val_bits_per_char" in files[0].read_bytes()
+    (first,) = (path for path in files if path.stem.endswith("-0"))  # not all have an epoch
+    assert b"val_bits_per_char" in first.read_bytes()
 
 
 def test_mlflow_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

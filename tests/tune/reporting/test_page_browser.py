@@ -27,7 +27,11 @@ from tune.reporting.page import write_page
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed (pip install .[dev])"
 )
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # Chromium 156 stops drawing frames for good in one of some hundred tests; `browser` ends it.
+    pytest.mark.flaky(reruns=1, only_rerun=["TargetClosedError"]),
+]
 
 DESK, PHONE = (1280, 900), (360, 780)
 BROWSER_SECONDS = 240.0
