@@ -1,7 +1,7 @@
 """The speed measurement of this machine, cached between runs: it takes 3 to 4 s of a core.
 
 It is kept for a day in the cache folder, keyed by processor, torch's version, what was asked and
-the measuring code. A file of another form and a folder that cannot be written are ignored.
+the measuring code. The file's contents are checked; a folder that cannot be written is ignored.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from typing import Any
 
 from model.system.files import cache_folder, read_regular, write_text
 from model.system.json_schema import parsed
+from model.training.cost import WORK_KINDS
 from model.training.speed import Machine
 
 MAX_AGE_SECONDS = 86_400.0
@@ -32,6 +33,9 @@ _SOURCES = (
     *("network/kernels/tiles.h", "network/kernels/lstm.cpp"),
 )
 _MAX_FILE_BYTES = 10_000
+_MAX_SECONDS = 1.0
+"""An upper bound on the seconds of one unit of any kind of work."""
+_MAX_PROCESS_BYTES = 1 << 36
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +104,17 @@ class KeptMachine:
             found: _Measurement = parsed(content, _Measurement, self._name)
         except (OSError, ValueError):
             return None
-        return found if 0 <= self._clock() - found.measured_at < MAX_AGE_SECONDS else None
+        seconds = found.machine.speed.seconds
+        is_possible = (
+            0 <= self._clock() - found.measured_at < MAX_AGE_SECONDS
+            and len(seconds) == len(WORK_KINDS)
+            and all(0 <= each < _MAX_SECONDS for each in seconds)
+            and any(seconds)
+            and 0 < found.machine.process_bytes < _MAX_PROCESS_BYTES
+            and found.machine.free_gpu_bytes is None
+            and (found.ratio is None or found.ratio > 0)
+        )
+        return found if is_possible else None
 
     def _write(self, measurement: _Measurement) -> None:
         with contextlib.suppress(OSError):

@@ -75,17 +75,37 @@ def test_epochs_that_differ_by_a_third_from_the_first_forget_it(later: float, st
     assert kept().get() == (MACHINE if stays else None)
 
 
-OF_ANOTHER_FORM: list[dict[str, Any]] = [
+HOSTILE: list[dict[str, Any]] = [
     {"measured_at": "now"},
     {"measured_at": 1e300},
     {"machine": None},
-    {"machine": {"speed": {"seconds": ["1e-3", 0, 0, 0, 1e-8]}, "process_bytes": 1_000}},
+    {"machine": {"speed": {"seconds": [1e-3]}, "process_bytes": 1, "free_gpu_bytes": None}},
+    {"machine": {"speed": {"seconds": [-1.0, 0, 0, 0, 0]}, "process_bytes": 1}},
+    *(
+        {
+            "machine": {
+                "speed": {"seconds": seconds},
+                "process_bytes": num_bytes,
+                "free_gpu_bytes": gpu,
+            }
+        }
+        for seconds, num_bytes, gpu in (
+            ([-1e-3, 0, 0, 0, 1e-8], 1_000, None),
+            ([0, 0, 0, 0, 0], 1_000, None),
+            ([1e9, 0, 0, 0, 0], 1_000, None),
+            ([1e-3, 0, 0, 0, 1e-8], 0, None),
+            ([1e-3, 0, 0, 0, 1e-8], 1 << 60, None),
+            ([1e-3, 0, 0, 0, 1e-8], 1_000, 1),
+            (["1e-3", 0, 0, 0, 1e-8], 1_000, None),
+        )
+    ),
+    {"ratio": 0.0},
     {"ratio": "1"},
 ]
 
 
-@pytest.mark.parametrize("change", OF_ANOTHER_FORM)
-def test_file_of_another_form_is_measured_again(change: dict[str, Any]) -> None:
+@pytest.mark.parametrize("change", HOSTILE)
+def test_what_cannot_be_is_measured_again(change: dict[str, Any]) -> None:
     kept().keep(MACHINE)
     values = json.loads(kept_file().read_bytes())
     kept_file().write_text(json.dumps({**values, **change}), encoding="utf-8")
