@@ -54,7 +54,7 @@ def page_text(run: LoadedRun, folder: RunFolder | None = None) -> str:
         passage = next(iter(run.samples.passages), None)
     elif folder is not None and folder.samples_file.exists():
         text = folder.samples_file.read_text(encoding="utf-8", errors="replace")
-        sections.append(unparsed_samples(text))
+        sections += [unparsed_samples(text)] if text else []
     rows, columns = _table(run)
     drawn = [(section, section.draw() if section.draw else []) for section in sections]
     loader = jinja2.PackageLoader("tune.reporting")

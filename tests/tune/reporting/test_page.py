@@ -363,6 +363,9 @@ def test_samples_of_earlier_runs_are_shown_as_they_are() -> None:
     page = page_of(hand_made())
     assert "# Samples\n\n<b>\\x1b[2Jsaid | \ufffd he" in page.text
     assert "Sample text" not in page.words()
+    assert "Samples from the best networks" in page.words()
+    folder.samples_file.write_bytes(b"")  # cut off
+    assert "Samples from the best networks" not in page_of(hand_made()).words()
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ sync_api = pytest.importorskip(
 )
 pytestmark = [
     pytest.mark.slow,
-    # Chromium 156 stops drawing frames for good in one of some hundred tests; `browser` ends it.
+    # Chromium 156 has twice stopped drawing frames for good; `browser` then ends it.
     pytest.mark.flaky(reruns=1, only_rerun=["TargetClosedError"]),
 ]
 
