@@ -21,7 +21,7 @@ from torch import Tensor
 from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError, first_line
 from model.network.base import Network
-from model.network.lstm import build_network
+from model.network.lstm import build_network, tensor_shapes
 from model.network.precision import Arithmetic
 from model.system.files import (
     SUMS_FILE,
@@ -217,12 +217,11 @@ def _check_shapes(path: Path, meta: CheckpointMeta) -> None:
             f"each layer and each round must have a tensor, got {len(found):,} for {num_parts:,}"
         )
     try:
-        with torch.device("meta"):
-            expected = build_network(config, len(meta.vocabulary)).state_dict()
+        expected = tensor_shapes(config, len(meta.vocabulary))
     except (RuntimeError, TypeError, MemoryError, OverflowError) as error:  # beyond 64 bits
         raise ValueError(f"no network has such sizes: {first_line(error)}") from error
     for name in expected.keys() | found.keys():
-        shape = tuple(expected[name].shape) if name in expected else None
+        shape = expected.get(name)
         if name not in found or found[name] != (shape, "F32"):
             raise ValueError(
                 f"the tensor {name!r} must be {shape} of F32 according to the configuration, "

@@ -81,7 +81,7 @@ def score_finalists(
                 )
                 for number in unscored
             }
-            for number, result in run_tasks(tasks, after.need, stopper):
+            for number, result in run_tasks(tasks, after, stopper):
                 if isinstance(result, TestPassageScores):
                     scores[number] = result
                 else:
@@ -135,7 +135,7 @@ def _score(
     lacks_dynamic = is_winner and scores.test_bits_per_char_dynamic is None
     if lacks_dynamic and isinstance(network, StreamNetwork):
         scores = _with_dynamic(scores, network, streams, seed=seed)
-    if scores.test_bits_per_letter is not None:
+    if scores.test_bits_per_letter is not None or not prepared.has_several_cleanings:
         return scores
     letters = score_letters(network, streams, seed=seed, with_trend=_has_trend(record))
     if letters is None:

@@ -115,7 +115,7 @@ def _make(after: AfterSearch, candidates: list[Candidate], stopper: SearchStoppe
             for index, candidate in enumerate(networks)
         }
         found = {}
-        for index, result in run_tasks(tasks, need, stopper):
+        for index, result in run_tasks(tasks, after, stopper):
             if isinstance(result, str):
                 warn(console, f"{networks[index].name}: left out of the predictor: {result}")
             else:

@@ -1,6 +1,7 @@
 """Tasks on Ray's workers that evaluate networks, each with a trial's CPUs and GPUs."""
 
 import dataclasses
+import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -47,24 +48,32 @@ class AfterSearch:
 
 
 def run_tasks(
-    tasks: Mapping[int, Callable[[], Any]], need: TrialResources, stopper: SearchStopper
+    tasks: Mapping[int, Callable[[], Any]], after: AfterSearch, stopper: SearchStopper
 ) -> Iterator[tuple[int, Any]]:
     """Yield each task's key and result as tasks end, until the user interrupts.
 
-    No memory is requested. The result is a text, the reason, if a task failed or its process or
-    node died: a bug of ours does not cost the report.
+    No more are submitted than run at once: for those that wait, Ray 2.60 starts workers beside the
+    busy ones, each 3 s of a core. No memory is requested. The result is a text, the reason, if a
+    task failed or its process or node died: a bug of ours does not cost the report.
 
     Args:
         tasks: Key to what a task does; its CheckpointError and OSError become reasons too.
-        need: A task's resources.
+        after: A task's resources, and how many run at once.
         stopper: Knows of signals.
     """
+    need = after.need
     remote_task = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus)(_reason_or_result)
     cells = known_cells()
-    running = {remote_task.remote(cells, task): key for key, task in tasks.items()}
+    waiting = iter(tasks.items())
+    running: dict[Any, int] = {}
     try:
         with stopper.catching_signals():
-            while running and not stopper.interrupted:
+            while not stopper.interrupted:
+                free = max(0, after.concurrent() - len(running))
+                for key, task in itertools.islice(waiting, free):
+                    running[remote_task.remote(cells, task)] = key
+                if not running:
+                    return
                 ended, _ = ray.wait(list(running), timeout=POLL_SECONDS)
                 for reference in ended:
                     yield running.pop(reference), _result(reference)

@@ -197,7 +197,9 @@ def slot_ends(seconds: Iterable[float], concurrent: int) -> list[float]:
 def scoring_seconds_of(
     study: Study, config: TrialConfig, num_parameters: int, with_trend: bool
 ) -> float:
-    """Return how long the letters of a network take; 0 if it has none."""
+    """Return how long the letters of a network take; 0 if they are not scored."""
+    if not study.prepared.has_several_cleanings:
+        return 0.0
     num_chars = len(study.prepared.encoded[config.cleaning].test.symbols)
     return scoring_seconds(config, num_parameters, num_chars=num_chars, with_trend=with_trend)
 

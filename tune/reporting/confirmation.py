@@ -10,9 +10,10 @@ from tune.records.trial import Status
 from tune.reporting.noise import FALSE_ALARMS, SeedNoise, seed_noise
 from tune.reporting.section import Section, escaped, shown, spread
 
+_OF_LETTERS = ("per letter, mean", "per letter, deviation")
 _COLUMNS = (
     *("trial", "baseline", "seeds", "in the search", "mean", "deviation", "optimism"),
-    *("test, mean", "test, deviation", "per letter, mean", "per letter, deviation"),
+    *("test, mean", "test, deviation", *_OF_LETTERS),
 )
 LETTERLESS = (
     "`per letter` needs a network that reads characters one by one, with its state carried over; "
@@ -46,8 +47,7 @@ def confirmation(run: LoadedRun) -> Section:
         *([UNSCORED] if (reasons == NOT_SCORED).any() else []),
         *_comparisons(table, seed_noise(run.finalists)),
     ]
-    table = table.astype({"per letter, mean": object})
-    table.loc[reasons.index, "per letter, mean"] = reasons
+    table = _with_reasons(table, reasons)
     table, learning = _with_learning(run.finalists, table)
     lines += learning
     whole = predictor_row(run.predictor)
@@ -117,7 +117,9 @@ def _letters(finalists: pd.DataFrame, table: pd.DataFrame) -> list[str]:
 
 
 def _without_letters(run: LoadedRun, table: pd.DataFrame) -> pd.Series:
-    """Return why finalists have no bits per letter, by row."""
+    """Return why finalists have no bits per letter, by row; one cleaning needs no reason."""
+    if len(run.space.values("cleaning")) == 1:
+        return pd.Series(dtype=object)
     trials = run.trials.set_index("number").loc[table["trial"]]
     limited = run.space.budget.time_budget_seconds is not None
     reasons = pd.Series(NOT_SCORED if limited else None, index=table.index, dtype=object)
@@ -125,6 +127,14 @@ def _without_letters(run: LoadedRun, table: pd.DataFrame) -> pd.Series:
         reasons[(trials["unit"] == unit).to_numpy()] = reason
     reasons[(trials["regime"] == "window").to_numpy()] = "not for windows"
     return reasons[table["per letter, mean"].isna()].dropna()
+
+
+def _with_reasons(table: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
+    """Return the table with the reasons, or without bits per letter if there is neither."""
+    scores = table["per letter, mean"]
+    if scores.isna().all() and reasons.empty:
+        return table.drop(columns=list(_OF_LETTERS))
+    return table.assign(**{_OF_LETTERS[0]: scores.astype(object).where(scores.notna(), reasons)})
 
 
 def _comparisons(table: pd.DataFrame, noise: SeedNoise | None) -> list[str]:

@@ -16,6 +16,7 @@ from model.training.trainer import Trainer
 _TRAINING = """
 import sys
 from model.config import TrialConfig
+from model.network.lstm import tensor_shapes
 from model.scoring.objective import prepare_corpus
 from model.training.trainer import Trainer
 text = "the hare ran to the tree and the tortoise did not run at all; " * 40
@@ -26,6 +27,7 @@ for regime, optimizer in kinds:
     trainer = Trainer(config, prepare_corpus(text, ["cased"]).encoded["cased"])
     list(trainer.reports())
     trainer.optimizer.load_state_dict(trainer.optimizer.state_dict())
+    tensor_shapes(config, 30)  # of a checkpoint that is read
 print("torch._dynamo" in sys.modules)
 """
 _UPSTREAM = """

@@ -1,9 +1,11 @@
 """Which trials are trained anew, whether there is time for it, and what the test passage says."""
 
 import dataclasses
+import functools
 import io
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +21,7 @@ from model.network.precision import has_bfloat16
 from model.scoring.dynamic import dynamic_seconds
 from model.scoring.evaluation import score_test_passage
 from model.scoring.letters import scoring_seconds
-from model.scoring.objective import PreparedCorpus
+from model.scoring.objective import PreparedCorpus, prepare_corpus
 from model.text.published import PUBLISHED
 from model.training.checkpoint import load_checkpoint
 from model.training.trainer import Trainer
@@ -37,6 +39,7 @@ from tune.planning.finalist_budget import (
     estimated_times,
     left_to_train,
     reserved_seconds,
+    scoring_seconds_of,
 )
 from tune.records.finalist_table import FINALIST_TABLE, SEEDS_AT_MOST, TestPassageScores
 from tune.records.history import History, TrialEnded, TrialStarted
@@ -82,7 +85,9 @@ def study(time_budget_seconds: float | None, num_finalists: int = 2) -> Any:
         space=dataclasses.replace(space, budget=budget),
         settings=StudySettings(finalists=num_finalists, finalist_seeds=3),
         num_trials=len(RECORDS),
-        prepared=SimpleNamespace(encoded={"lower": SimpleNamespace(test=test)}),
+        prepared=SimpleNamespace(
+            encoded={"lower": SimpleNamespace(test=test)}, has_several_cleanings=True
+        ),
         wants_finalists=num_finalists > 0,
         reserves_time=num_finalists > 0,
     )
@@ -408,6 +413,52 @@ def test_why_a_task_failed_is_one_line_and_costs_the_report_nothing(
     ):
         said = result_of(loss)
         assert isinstance(said, str) and said.startswith(reason) and "\n" not in said
+
+
+def test_no_more_tasks_are_submitted_than_run_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    submitted: list[int] = []
+    running: list[int] = []
+    room = iter([2, 2, 0, 3, 3, 3, 3])  # a node goes, and another comes
+
+    class Remote:
+        def remote(self, _: object, task: Callable[[], int]) -> int:
+            submitted.append(task())
+            running.append(task())
+            return task()
+
+    def first_ends(references: list[int], timeout: float) -> tuple[list[int], list[int]]:
+        assert references == running
+        return [running.pop(0)], []
+
+    monkeypatch.setattr(ray, "remote", lambda **_: lambda function: Remote())
+    monkeypatch.setattr(ray, "wait", first_ends)
+    monkeypatch.setattr(ray, "get", lambda reference: 10 * reference)
+    of_study = study(None)
+    after = dataclasses.replace(
+        after_search(of_study, RunFolder.create(tmp_path / "run"), None),
+        concurrent=lambda: next(room),
+    )
+    tasks = {key: functools.partial(int, key) for key in range(5)}
+    seen = []
+    for key, result in worker_tasks.run_tasks(tasks, after, SearchStopper(None)):
+        seen.append((key, result, len(submitted)))
+    assert seen == [(0, 0, 2), (1, 10, 3), (2, 20, 3), (3, 30, 5), (4, 40, 5)]
+
+
+def test_one_cleaning_needs_no_second_judge(tiny_text: str) -> None:
+    config = TrialConfig(cleaning="cased")
+    seconds = [
+        scoring_seconds_of(
+            SimpleNamespace(prepared=prepare_corpus(tiny_text, cleanings)),  # type: ignore[arg-type]
+            config,
+            1_000,
+            True,
+        )
+        for cleanings in (["cased"], ["cased", "lower"])
+    ]
+    assert seconds[0] == 0.0 < seconds[1]
 
 
 @pytest.mark.slow

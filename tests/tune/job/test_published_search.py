@@ -48,6 +48,7 @@ def test_published_part_is_judged_whole_beside_published_figures(
     assert corpus.lengths is not None
     test = corpus.text[sum(corpus.lengths) :]
     assert judged["num_raw_chars"] == len(test) and judged["num_bytes"] == len(test.encode())
+    assert pd.isna(finalist["test_bits_per_letter"])  # all trials have one cleaning
     bits = finalist["test_bits_per_char"]
     assert bits == pytest.approx(judged["bits_per_raw_char"], rel=1e-4)
 

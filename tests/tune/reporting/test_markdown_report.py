@@ -25,7 +25,7 @@ from model.scoring.resemblance import Resemblance
 from model.training.checkpoint import copy_model
 from repository import ROOT
 from search_spaces.long_text import for_text
-from search_spaces.narrow import with_layer_norm
+from search_spaces.narrow import with_choices, with_layer_norm
 from tune import report, samples
 from tune.records.finalist_table import (
     FINALIST_TABLE,
@@ -304,6 +304,12 @@ def test_finalists_without_bits_per_letter_have_the_reason_in_their_row() -> Non
     # Where there was a time budget it may have been the reason.
     budget = dataclasses.replace(SPACE.budget, time_budget_seconds=60.0)
     limited = text_of(hand_made(), unscored, space=dataclasses.replace(SPACE, budget=budget))
+    one = with_choices(
+        dataclasses.replace(SPACE, baselines=(), budget=budget), "cleaning", ["lower"]
+    )
+    for given, space in ((unscored, one), (FINALISTS, one)):
+        has_letters = given is FINALISTS  # those of earlier runs are shown
+        assert ("per letter, mean" in text_of(hand_made(), given, space=space)) is has_letters
     assert "| not scored |" in limited and "`not scored`: the time budget left no time" in limited
     assert "have none." not in limited
 
