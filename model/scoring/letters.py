@@ -14,6 +14,7 @@ from model.config import TrialConfig
 from model.network.base import Network
 from model.network.stream import StreamNetwork
 from model.scoring.particle_filter import letter_bits, symbols_by_letter
+from model.scoring.second_judge import has_letters
 from model.system.seeds import hash_seed
 from model.text.cleaning import LETTERS, clean
 from model.text.common_chars import CommonCharVocabulary
@@ -108,7 +109,7 @@ def scoring_seconds(
         num_chars: Characters of the test passage in its own cleaning.
         with_trend: Whether to estimate with fewer particles too.
     """
-    if config.regime == "window" or config.unit != "char":
+    if not has_letters(config):
         return 0.0
     each = SECONDS_A_LETTER + num_parameters * SECONDS_A_LETTER_AND_PARAMETER
     return min(num_chars, MAX_LETTERS) * each * (TREND_COST if with_trend else 1.0)

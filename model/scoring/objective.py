@@ -116,11 +116,6 @@ class PreparedCorpus:
     min_char_count: int = 0
 
     @property
-    def has_several_cleanings(self) -> bool:
-        """Whether trials may differ in their cleaning, so that a second judge compares them."""
-        return len(self.encoded) > 1
-
-    @property
     def num_bytes(self) -> int:
         """Bytes that the streams of characters take."""
         return sum(each.num_bytes for each in self.encoded.values())

@@ -147,9 +147,8 @@ class _Particles:
         rows_B = np.arange(end - len(self.weights), end)
         symbols_S = spellings.symbols
         weights_BS = self.weights[:, None] * self.probabilities[:, symbols_S] * spellings.shares
-        return _Children(
-            weights_BS.ravel(), rows_B.repeat(len(symbols_S)), np.tile(symbols_S, len(rows_B))
-        )
+        symbols_BS = symbols_S[None].repeat(len(rows_B), axis=0)
+        return _Children(weights_BS.ravel(), rows_B.repeat(len(symbols_S)), symbols_BS.ravel())
 
     def step(self, children: _Children) -> "_Particles":
         """Step the network once for each child; these particles do not change."""
@@ -175,7 +174,7 @@ def _threshold(parts: list[_Children], num_particles: int) -> float:
 
 
 def _probabilities(logits_BV: Tensor) -> Weights:
-    probabilities: Weights = logits_BV.double().softmax(dim=1).cpu().numpy()
+    probabilities: Weights = logits_BV.softmax(dim=1, dtype=torch.float64).cpu().numpy()
     return probabilities
 
 

@@ -225,3 +225,11 @@ def wait_until(
     while not true():
         assert driver.poll() is None, driver.communicate()
         time.sleep(poll_seconds)
+
+
+def best_of_cleanings(trials: pd.DataFrame, finalists: pd.DataFrame) -> set[int]:
+    """Return the best finalist of each cleaning if there are several: their letters are scored."""
+    means = finalists.groupby("number")["val_bits_per_char"].mean().sort_values()
+    cleanings = trials.set_index("number").loc[means.index, "cleaning"]
+    best = cleanings.drop_duplicates()
+    return {int(number) for number in best.index} if len(best) > 1 else set()

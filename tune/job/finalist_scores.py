@@ -9,6 +9,7 @@ from model.network.stream import StreamNetwork
 from model.scoring.dynamic import dynamic_gain
 from model.scoring.evaluation import score_cold_windows, score_test_passage
 from model.scoring.letters import score_letters
+from model.scoring.second_judge import best_of_each_cleaning
 from model.system.durations import counted, format_seconds
 from model.system.terminal import say
 from model.text.published import PUBLISHED
@@ -39,19 +40,25 @@ def score_finalists(
     """Score the test passage once with each finalist that ended, and write finalists.csv.
 
     Each is a Ray task with a trial's CPUs and GPUs, without a memory request. Second scores (bits
-    per letter, dynamic evaluation) are computed as far as the time budget allows. If the user
-    interrupts, the remaining finalists have no scores until `--resume`.
+    per letter of the best of each cleaning, dynamic evaluation of the winner) are computed as far
+    as the time budget allows. If the user interrupts, the remaining finalists have no scores until
+    `--resume`.
     """
     study, console, table_file = after.study, after.console, after.folder.finalists_file
     scores = defaultdict(TestPassageScores, known_scores(FINALIST_TABLE.read(table_file)))
-    winner = _winner(history)
+    finalists = _ranked(history)
+    winner = min(finalists[0]) if finalists else None
+    places = best_of_each_cleaning([trained[min(trained)].config for trained in finalists])
+    with_letters = {key for place in places for key in finalists[place]}
     locations = store.newest_first()
     second: dict[int, float] = {}  # key to the seconds of its missing second scores
     window_chars: int | None = None  # of the cold windows that the winner still needs
     for number, record in sorted(history.records.items(), key=lambda item: item[0] != winner):
         if record.status == Status.COMPLETE and number in locations:
             known, is_winner = scores[number], number == winner
-            seconds = _second_seconds(study, record, known, is_winner=is_winner)
+            seconds = _second_seconds(
+                study, record, known, is_winner=is_winner, has_letters=number in with_letters
+            )
             if is_winner and known.test_bits_per_char_cold is None:
                 window_chars = _window_chars(study, record)
             if seconds or (is_winner and window_chars) or known.test_bits_per_char is None:
@@ -77,6 +84,7 @@ def score_finalists(
                     scores[number],
                     has_room=number in in_time,
                     is_winner=number == winner,
+                    has_letters=number in with_letters,
                     window_chars=window_chars if number == winner else None,
                 )
                 for number in unscored
@@ -95,11 +103,16 @@ def score_finalists(
 
 
 def _second_seconds(
-    study: Study, record: TrialRecord, known: TestPassageScores, *, is_winner: bool
+    study: Study,
+    record: TrialRecord,
+    known: TestPassageScores,
+    *,
+    is_winner: bool,
+    has_letters: bool,
 ) -> float:
     """Return how long the missing second scores of a network take."""
     seconds = 0.0
-    if known.test_bits_per_letter is None:
+    if has_letters and known.test_bits_per_letter is None:
         num_parameters = record.num_parameters or 0
         seconds += scoring_seconds_of(study, record.config, num_parameters, _has_trend(record))
     if is_winner and known.test_bits_per_char_dynamic is None:
@@ -116,6 +129,7 @@ def _score(
     *,
     has_room: bool,
     is_winner: bool,
+    has_letters: bool,
     window_chars: int | None,
 ) -> TestPassageScores:
     """Compute a network's missing scores on a worker; second scores only if there is time."""
@@ -135,7 +149,7 @@ def _score(
     lacks_dynamic = is_winner and scores.test_bits_per_char_dynamic is None
     if lacks_dynamic and isinstance(network, StreamNetwork):
         scores = _with_dynamic(scores, network, streams, seed=seed)
-    if scores.test_bits_per_letter is not None or not prepared.has_several_cleanings:
+    if not has_letters or scores.test_bits_per_letter is not None:
         return scores
     letters = score_letters(network, streams, seed=seed, with_trend=_has_trend(record))
     if letters is None:
@@ -174,16 +188,16 @@ def _window_chars(study: Study, record: TrialRecord) -> int | None:
     return published.window_chars
 
 
-def _winner(history: History) -> int | None:
-    """Return the key of the first complete training of the configuration with the best mean."""
-    trained: dict[int, dict[int, float]] = {}
+def _ranked(history: History) -> list[dict[int, TrialRecord]]:
+    """Return each finalist's complete trainings by key, those of the best mean first."""
+    trained: dict[int, dict[int, TrialRecord]] = {}
     for key, record in history.records.items():
         if record.status == Status.COMPLETE:
-            trained.setdefault(finalist_of(key)[0], {})[key] = record.objective
-    if not trained:
-        return None
-    best = min(trained.values(), key=lambda scores: sum(scores.values()) / len(scores))
-    return min(best)
+            trained.setdefault(finalist_of(key)[0], {})[key] = record
+    return sorted(
+        trained.values(),
+        key=lambda of_one: sum(each.objective for each in of_one.values()) / len(of_one),
+    )
 
 
 def _has_trend(record: TrialRecord) -> bool:

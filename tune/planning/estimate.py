@@ -169,7 +169,8 @@ class Estimate:
             for with_trend in (True, False)
         )
         scoring = (trend, *[plain] * (self._study.settings.finalist_seeds - 1))
-        return Training(config.num_reports, epoch_seconds / config.reports_per_epoch, scoring)
+        report_seconds = epoch_seconds / config.reports_per_epoch
+        return Training(config, config.num_reports, report_seconds, scoring)
 
     def _expected_seconds(self, training: Training, done: int, *, whole: bool) -> float:
         """Return the seconds that a trial still takes, by the plan's chance to pass a rung.

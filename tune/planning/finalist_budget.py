@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from model.config import TrialConfig
 from model.scoring.dynamic import dynamic_seconds
 from model.scoring.letters import scoring_seconds
+from model.scoring.second_judge import best_of_each_cleaning
 from tune.planning.study import Study
 from tune.records.finalist_table import finalist_key
 from tune.records.trial import Status, TrialRecord, configuration
@@ -135,6 +136,8 @@ def estimated_times(
     """
     keys = [finalist_key(record.number, number) for record, number in trainings]
     done = [begun[key].epochs_run if key in begun else 0 for key in keys]
+    places = best_of_each_cleaning([record.config for record in chosen])
+    has_letters = {chosen[place].number for place in places}
     return times_of(
         [
             record.epoch_seconds * (record.config.epochs - epochs)
@@ -142,6 +145,8 @@ def estimated_times(
         ],
         [
             scoring_seconds_of(study, record.config, record.num_parameters or 0, number == 0)
+            if record.number in has_letters
+            else 0.0
             for record, number in trainings
         ],
         [
@@ -197,9 +202,7 @@ def slot_ends(seconds: Iterable[float], concurrent: int) -> list[float]:
 def scoring_seconds_of(
     study: Study, config: TrialConfig, num_parameters: int, with_trend: bool
 ) -> float:
-    """Return how long the letters of a network take; 0 if they are not scored."""
-    if not study.prepared.has_several_cleanings:
-        return 0.0
+    """Return how long the letters of a network take; 0 if it has none."""
     num_chars = len(study.prepared.encoded[config.cleaning].test.symbols)
     return scoring_seconds(config, num_parameters, num_chars=num_chars, with_trend=with_trend)
 

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from model.config import TrialConfig
+from model.scoring.second_judge import best_of_each_cleaning
 from tune.planning.finalist_budget import (
     WINNER_TRAININGS,
     FinalistTimes,
@@ -40,10 +42,12 @@ class Training:
     """A full training: its reports, and the seconds between two.
 
     Attributes:
+        config: What is trained.
         scoring_seconds: Seconds to score the test passage if it is a finalist, per seed.
         is_whole: Whether all its epochs are trained; otherwise, a baseline is no finalist.
     """
 
+    config: TrialConfig
     reports: int
     report_seconds: float
     scoring_seconds: tuple[float, ...] = ()
@@ -187,6 +191,7 @@ class Simulation:
         num_best = max(study.settings.finalists, len(study.space.groups()))
         best = [*others, *starts, *self.drawn][:num_best]
         chosen = [*best, *baselines]
+        places = best_of_each_cleaning([training.config for training in chosen])
         order = training_order(
             len(chosen),
             study.settings.finalist_seeds,
@@ -195,7 +200,10 @@ class Simulation:
         of_winner = min(WINNER_TRAININGS, study.settings.finalist_seeds)
         return times_of(
             [error * chosen[place].seconds for place, _ in order],
-            [error * chosen[place].scoring_seconds[seed] for place, seed in order],
+            [
+                error * chosen[place].scoring_seconds[seed] if place in places else 0.0
+                for place, seed in order
+            ],
             [0.0] * len(order),
             num_of_winner=max(0, of_winner - before.num_finalist_trainings),
             concurrent=self.concurrent,

@@ -3,9 +3,11 @@
 import pandas as pd
 
 from model.scoring.layout import MAX_DYNAMIC_SYMBOLS
+from model.scoring.second_judge import best_of_each_cleaning
 from model.system.durations import counted
 from tune.records.load import LoadedRun
 from tune.records.predictor_table import PREDICTOR, predictor_row
+from tune.records.tables import config_of
 from tune.records.trial import Status
 from tune.reporting.noise import FALSE_ALARMS, SeedNoise, seed_noise
 from tune.reporting.section import Section, escaped, shown, spread
@@ -14,6 +16,9 @@ _OF_LETTERS = ("per letter, mean", "per letter, deviation")
 _COLUMNS = (
     *("trial", "baseline", "seeds", "in the search", "mean", "deviation", "optimism"),
     *("test, mean", "test, deviation", *_OF_LETTERS),
+)
+OF_EACH_CLEANING = (
+    "`per letter` compares cleanings: the best finalist of each is scored, if there are several."
 )
 LETTERLESS = (
     "`per letter` needs a network that reads characters one by one, with its state carried over; "
@@ -36,6 +41,9 @@ def confirmation(run: LoadedRun) -> Section:
         )
         return Section(title=title, body=(text,))
     first, reasons = table.iloc[0], _without_letters(run, table)
+    # Where all finalists have one cleaning, none is scored.
+    has_letters = table["per letter, mean"].notna().any() or (reasons == NOT_SCORED).any()
+    told = set(reasons) if has_letters else set()
     lines = [
         f"Each finalist was retrained with other seeds, without ASHA; values are bits per "
         f"character. Trial {first['trial']}{_name(first)} has the best mean, "
@@ -43,11 +51,15 @@ def confirmation(run: LoadedRun) -> Section:
         f"is the mean minus the score in the search. Each retrained network was scored once on "
         f"the test passage; no trial was selected by it.",
         *_letters(run.finalists, table),
-        *([LETTERLESS] if (reasons != NOT_SCORED).any() else []),
-        *([UNSCORED] if (reasons == NOT_SCORED).any() else []),
+        *([OF_EACH_CLEANING] if "" in told else []),
+        *([LETTERLESS] if told - {"", NOT_SCORED} else []),
+        *([UNSCORED] if NOT_SCORED in told else []),
         *_comparisons(table, seed_noise(run.finalists)),
     ]
-    table = _with_reasons(table, reasons)
+    table = table.astype({"per letter, mean": object})
+    table.loc[reasons.index, "per letter, mean"] = reasons
+    if not has_letters:
+        table = table.drop(columns=list(_OF_LETTERS))
     table, learning = _with_learning(run.finalists, table)
     lines += learning
     whole = predictor_row(run.predictor)
@@ -117,24 +129,23 @@ def _letters(finalists: pd.DataFrame, table: pd.DataFrame) -> list[str]:
 
 
 def _without_letters(run: LoadedRun, table: pd.DataFrame) -> pd.Series:
-    """Return why finalists have no bits per letter, by row; one cleaning needs no reason."""
-    if len(run.space.values("cleaning")) == 1:
-        return pd.Series(dtype=object)
+    """Return why finalists have no bits per letter, by row."""
     trials = run.trials.set_index("number").loc[table["trial"]]
+    configs = [config_of(trial) for _, trial in trials.iterrows()]
+    judged = best_of_each_cleaning(configs)
     limited = run.space.budget.time_budget_seconds is not None
-    reasons = pd.Series(NOT_SCORED if limited else None, index=table.index, dtype=object)
-    for unit, reason in (("word", "not for words"), ("byte", "not for bytes")):
-        reasons[(trials["unit"] == unit).to_numpy()] = reason
-    reasons[(trials["regime"] == "window").to_numpy()] = "not for windows"
-    return reasons[table["per letter, mean"].isna()].dropna()
-
-
-def _with_reasons(table: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
-    """Return the table with the reasons, or without bits per letter if there is neither."""
-    scores = table["per letter, mean"]
-    if scores.isna().all() and reasons.empty:
-        return table.drop(columns=list(_OF_LETTERS))
-    return table.assign(**{_OF_LETTERS[0]: scores.astype(object).where(scores.notna(), reasons)})
+    reasons = {}
+    for row in table.index[table["per letter, mean"].isna()]:
+        config = configs[row]
+        if config.regime == "window":
+            reasons[row] = "not for windows"
+        elif config.unit != "char":
+            reasons[row] = f"not for {config.unit}s"
+        elif row not in judged:
+            reasons[row] = ""
+        elif limited:
+            reasons[row] = NOT_SCORED
+    return pd.Series(reasons, dtype=object)
 
 
 def _comparisons(table: pd.DataFrame, noise: SeedNoise | None) -> list[str]:

@@ -21,7 +21,8 @@ from model.network.precision import has_bfloat16
 from model.scoring.dynamic import dynamic_seconds
 from model.scoring.evaluation import score_test_passage
 from model.scoring.letters import scoring_seconds
-from model.scoring.objective import PreparedCorpus, prepare_corpus
+from model.scoring.objective import PreparedCorpus
+from model.scoring.second_judge import best_of_each_cleaning
 from model.text.published import PUBLISHED
 from model.training.checkpoint import load_checkpoint
 from model.training.trainer import Trainer
@@ -39,9 +40,13 @@ from tune.planning.finalist_budget import (
     estimated_times,
     left_to_train,
     reserved_seconds,
-    scoring_seconds_of,
 )
-from tune.records.finalist_table import FINALIST_TABLE, SEEDS_AT_MOST, TestPassageScores
+from tune.records.finalist_table import (
+    FINALIST_TABLE,
+    SEEDS_AT_MOST,
+    TestPassageScores,
+    finalist_key,
+)
 from tune.records.history import History, TrialEnded, TrialStarted
 from tune.records.run_folder import RunFolder
 from tune.records.study_file import StudySettings
@@ -56,7 +61,12 @@ def record(
     epochs = []
     if bits is not None:
         epochs = [epoch_record(number, 5, bits=bits, elapsed_seconds=10.0)]
-    config = TrialConfig(epochs=10, gradient_clip_norm=1.0 + number, seed=number)
+    config = TrialConfig(
+        epochs=10,
+        gradient_clip_norm=1.0 + number,
+        cleaning="cased" if number == 1 else "lower",
+        seed=number,
+    )
     return TrialRecord(
         number=number,
         config=config,
@@ -86,7 +96,7 @@ def study(time_budget_seconds: float | None, num_finalists: int = 2) -> Any:
         settings=StudySettings(finalists=num_finalists, finalist_seeds=3),
         num_trials=len(RECORDS),
         prepared=SimpleNamespace(
-            encoded={"lower": SimpleNamespace(test=test)}, has_several_cleanings=True
+            encoded=dict.fromkeys(("lower", "cased"), SimpleNamespace(test=test))
         ),
         wants_finalists=num_finalists > 0,
         reserves_time=num_finalists > 0,
@@ -165,7 +175,8 @@ def test_best_of_each_group_is_a_finalist() -> None:
 
 def test_time_is_reserved_for_what_is_a_small_part_of_the_budget() -> None:
     # Three trainings of 20 s each (10 s were half of the epochs), three seeds, two at once;
-    # the nine networks are scored, three of them with a trend, one learns on.
+    # the winner's and those of the best of the other cleaning are scored, the first of each with a
+    # trend; one learns on.
     plain, with_trend = (
         scoring_seconds(RECORDS[0].config, 1_000, num_chars=500, with_trend=with_trend)
         for with_trend in (False, True)
@@ -447,18 +458,19 @@ def test_no_more_tasks_are_submitted_than_run_at_once(
     assert seen == [(0, 0, 2), (1, 10, 3), (2, 20, 3), (3, 30, 5), (4, 40, 5)]
 
 
-def test_one_cleaning_needs_no_second_judge(tiny_text: str) -> None:
-    config = TrialConfig(cleaning="cased")
-    seconds = [
-        scoring_seconds_of(
-            SimpleNamespace(prepared=prepare_corpus(tiny_text, cleanings)),  # type: ignore[arg-type]
-            config,
-            1_000,
-            True,
-        )
-        for cleanings in (["cased"], ["cased", "lower"])
-    ]
-    assert seconds[0] == 0.0 < seconds[1]
+def test_letters_are_scored_of_the_best_of_each_cleaning_where_there_are_several() -> None:
+    lower, cased = (TrialConfig(cleaning=cleaning) for cleaning in ("lower", "cased"))
+    window = TrialConfig(cleaning="letters", regime="window", sequence_length=10)
+    assert best_of_each_cleaning([lower, lower, cased, lower, cased, window]) == {0, 2}
+    assert best_of_each_cleaning([window, lower, lower]) == set()
+    assert best_of_each_cleaning([lower, dataclasses.replace(cased, unit="word")]) == set()
+    # With one cleaning the time of the finalists is that of their trainings, and of learning on.
+    alike = [dataclasses.replace(each, config=lower) for each in RECORDS[3:5]]
+    chosen = choose(alike, 2)
+    trainings = left_to_train(study(None), chosen, {})
+    times = estimated_times(study(None), trainings, chosen, 1, {})
+    learning = dynamic_seconds(1_000, num_symbols=500)
+    assert times.seconds == pytest.approx([each + learning for each in times.trained_seconds])
 
 
 @pytest.mark.slow
@@ -469,11 +481,23 @@ def test_what_ctrl_c_left_unscored_is_scored_later(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    keys = [4 * SEEDS_AT_MOST, 4 * SEEDS_AT_MOST + 1]
-    for key in keys:
+    letters = dataclasses.replace(tiny_config, cleaning="letters")
+    other = Trainer(letters, tiny_corpus.encoded["letters"])
+    next(other.reports())
+    other.save(tmp_path / "other")
+    first, second, of_other, worse = (
+        finalist_key(*each) for each in ((4, 0), (4, 1), (6, 0), (7, 0))
+    )
+    records = {}
+    for key, checkpoint, config, bits in (
+        (first, trained_checkpoint, tiny_config, 2.0),
+        (second, trained_checkpoint, tiny_config, 2.0),
+        (of_other, tmp_path / "other", letters, 2.1),
+        (worse, trained_checkpoint, tiny_config, 2.2),
+    ):
         place = tmp_path / f"ray/session-1/trial_{key:05d}/checkpoint_000000/checkpoint"
-        shutil.copytree(trained_checkpoint, place)
-    records = {key: dataclasses.replace(record(key, 2.0), config=tiny_config) for key in keys}
+        shutil.copytree(checkpoint, place)
+        records[key] = dataclasses.replace(record(key, bits), config=config)
     failed = 5 * SEEDS_AT_MOST
     records[failed] = dataclasses.replace(record(failed, None), status=Status.FAILED)
     folder, stopper = RunFolder.create(tmp_path / "run"), SearchStopper(None)
@@ -501,9 +525,14 @@ def test_what_ctrl_c_left_unscored_is_scored_later(
         # Of a copy: its arrays are the store's from then on.
         shared = SharedCorpus.of(dataclasses.replace(tiny_corpus, encoded={**tiny_corpus.encoded}))
         scored = score()
-    assert scored["status"].to_list() == ["COMPLETE", "COMPLETE", "FAILED"]
-    assert scored["test_bits_per_letter"].notna().to_list() == [True, True, False]
-    assert scored["test_bits_per_letter_quarter"].notna().to_list() == [True, False, False]
-    assert scored["test_bits_per_char_cold"].notna().to_list() == [True, False, False]
+
+    def has(column: str) -> list[tuple[int, int]]:
+        found = scored[scored[column].notna()]
+        return list(zip(found["number"], found["finalist_seed"], strict=True))
+
+    assert has("test_bits_per_char") == [(4, 0), (4, 1), (6, 0), (7, 0)]
+    assert has("test_bits_per_letter") == [(4, 0), (4, 1), (6, 0)]  # the best of each cleaning
+    assert has("test_bits_per_letter_quarter") == [(4, 0), (6, 0)]
+    assert has("test_bits_per_char_cold") == has("test_bits_per_char_dynamic") == [(4, 0)]
     shutil.rmtree(tmp_path / "ray")  # what is scored is not scored again
     assert score().equals(scored)

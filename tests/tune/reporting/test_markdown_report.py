@@ -25,7 +25,7 @@ from model.scoring.resemblance import Resemblance
 from model.training.checkpoint import copy_model
 from repository import ROOT
 from search_spaces.long_text import for_text
-from search_spaces.narrow import with_choices, with_layer_norm
+from search_spaces.narrow import with_layer_norm
 from tune import report, samples
 from tune.records.finalist_table import (
     FINALIST_TABLE,
@@ -304,14 +304,28 @@ def test_finalists_without_bits_per_letter_have_the_reason_in_their_row() -> Non
     # Where there was a time budget it may have been the reason.
     budget = dataclasses.replace(SPACE.budget, time_budget_seconds=60.0)
     limited = text_of(hand_made(), unscored, space=dataclasses.replace(SPACE, budget=budget))
-    one = with_choices(
-        dataclasses.replace(SPACE, baselines=(), budget=budget), "cleaning", ["lower"]
-    )
-    for given, space in ((unscored, one), (FINALISTS, one)):
-        has_letters = given is FINALISTS  # those of earlier runs are shown
-        assert ("per letter, mean" in text_of(hand_made(), given, space=space)) is has_letters
     assert "| not scored |" in limited and "`not scored`: the time budget left no time" in limited
     assert "have none." not in limited
+
+
+@pytest.mark.slow
+def test_letters_are_shown_where_they_compare_cleanings() -> None:
+    sentence = "the best finalist of each is scored, if there are several."
+    assert sentence not in text_of(hand_made(), FINALISTS)  # all were scored
+    records = hand_made()
+    records[
+        4
+    ].config = SPACE.base  # `lower`, as the winner, trial 3; trial 2 is the best `letters`
+    finalists = [
+        row | dict.fromkeys(SCORE_COLUMNS[1:]) if row["number"] == 4 else row for row in FINALISTS
+    ]
+    text = text_of(records, finalists)
+    assert "| 2.0850 | 0.0050 |  |  |" in text and text.count(sentence) == 1
+    records[2].config = SPACE.base
+    unscored = [row | dict.fromkeys(SCORE_COLUMNS[1:]) for row in FINALISTS]
+    budget = dataclasses.replace(SPACE.budget, time_budget_seconds=60.0)
+    for space in (SPACE, dataclasses.replace(SPACE, budget=budget)):
+        assert "per letter" not in text_of(records, unscored, space=space)
 
 
 @pytest.mark.slow
