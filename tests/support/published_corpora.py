@@ -62,7 +62,7 @@ def served(files: Mapping[str, bytes]) -> Iterator[tuple[str, type[RangeHandler]
 
     Handler.files = files
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}", Handler

@@ -14,6 +14,7 @@ from model import train
 from model.config import TrialConfig
 from model.errors import CheckpointError, ConfigError
 from model.network import precision
+from model.network.kernels.library import load_kernel
 from model.network.lstm import CharLSTM, WindowLSTM
 from model.network.precision import (
     ARITHMETICS,
@@ -55,7 +56,7 @@ def test_on_a_gpu_auto_is_float32_and_nothing_is_measured(
     assert resolve_arithmetic(TrialConfig(), torch.device("cpu")) == FUSED_BFLOAT16
 
 
-@pytest.mark.skipif(not precision.has_bfloat16(), reason="this CPU has no bfloat16")
+@pytest.mark.skipif(not load_kernel(torch.bfloat16), reason="there is no kernel in bfloat16 here")
 def test_a_checkpoint_goes_on_in_the_arithmetic_that_it_was_begun_in(
     tiny_corpus: PreparedCorpus,
     tiny_config: TrialConfig,

@@ -75,7 +75,7 @@ def port() -> Iterator[int]:
     Handler.ending.clear()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server.server_port
         Handler.ending.set()
@@ -145,7 +145,9 @@ def test_host_that_moves_home_while_it_redirects_is_asked_where_it_was(
 
     monkeypatch.setattr(socket, "create_connection", rebound)
     other = http.server.ThreadingHTTPServer(("127.0.0.2", port), Other)
-    threading.Thread(target=other.serve_forever, daemon=True).start()
+    threading.Thread(
+        target=other.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+    ).start()
     url = f"http://book.example:{port}"
     try:
         assert download(f"{url}/to/{url}/book", seconds=60) == TEXT

@@ -38,7 +38,9 @@ def asked() -> Iterator[tuple[str, list[str]]]:
             self.do_GET()
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+    ).start()
     yield f"127.0.0.1:{server.server_port}", paths
     server.shutdown()
     server.server_close()

@@ -53,7 +53,7 @@ def webhook(code: int = 200, *, silent: bool = False) -> Iterator[tuple[str, lis
         answers.set()
     handler = type("Handler", (Webhook,), {"code": code, "bodies": [], "answers": answers})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}{HUSH}", handler.bodies  # type: ignore[attr-defined]
