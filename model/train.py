@@ -139,15 +139,14 @@ def _train(options: argparse.Namespace) -> int:
     if options.resume:
         folder = resolved(folder)  # a link would be replaced, and not a second time
         check_writable(folder)
-    config, arithmetic = _config(options, meta), None
+    config = _config(options, meta)
     ours = _for_this_machine(config, options, device)
-    if options.resume:
-        arithmetic = resolve_arithmetic(ours, device)
-    else:
+    if not options.resume:
         config = ours
     if options.init and meta:
         check_shape(config, meta, source)
     streams, location = _streams(options, config, meta)
+    arithmetic = resolve_arithmetic(ours, device)  # measured last: mistakes are told at once
     with memory_for("hidden_size, embedding_dim, num_layers and batch_size"):
         trainer = Trainer(config, streams, device=device, arithmetic=arithmetic, location=location)
         if options.resume:

@@ -76,6 +76,16 @@ def resolve_arithmetic(config: TrialConfig, device: torch.device) -> Arithmetic:
     Raises:
         ConfigError: This machine cannot do what the config asks for.
     """
+    asked = _asked(config, device)
+    return asked[0] if len(asked) == 1 else _fastest(size_class(config), asked)
+
+
+def _asked(config: TrialConfig, device: torch.device) -> tuple[Arithmetic, ...]:
+    """Return what the config asks for, as far as this machine can do it; at least one.
+
+    Raises:
+        ConfigError: It cannot.
+    """
     if config.precision == "bfloat16" and device.type == "cpu" and not has_bfloat16():
         raise ConfigError(
             "precision must be auto or float32 on this CPU, which cannot train an LSTM in "
@@ -83,7 +93,7 @@ def resolve_arithmetic(config: TrialConfig, device: torch.device) -> Arithmetic:
         )
     # bfloat16 gains little for the GRU and slows down the Mogrifier's single steps.
     if device.type != "cpu" or config.cell != "lstm":
-        return BFLOAT16 if config.precision == "bfloat16" else FLOAT32
+        return (BFLOAT16,) if config.precision == "bfloat16" else (FLOAT32,)
     asked = tuple(
         each
         for each in ARITHMETICS
@@ -96,7 +106,7 @@ def resolve_arithmetic(config: TrialConfig, device: torch.device) -> Arithmetic:
             "kernel must be auto or torch here, where AVX512 (in bfloat16: AVX512-BF16) or a C++ "
             "compiler that knows it is missing, got 'fused'"
         )
-    return asked[0] if len(asked) == 1 else _fastest(size_class(config), asked)
+    return asked
 
 
 def for_this_machine(
@@ -112,8 +122,10 @@ def for_this_machine(
         device: What it is trained on.
         named: Fields that the user has named beside the file; they are not changed.
     """
+    if config.precision == config.kernel == "auto":  # nothing is compiled before it is used
+        return config
     try:
-        resolve_arithmetic(config, device)
+        _asked(config, device)
         # A GPU never chooses bfloat16 itself.
         if device.type == "cpu" or config.precision != "bfloat16" or "precision" in named:
             return config

@@ -129,6 +129,7 @@ def test_without_internet_one_line_says_where_the_file_may_be_put(
     with pytest.raises(CorpusError, match=r"copied to .*text8.zip: .*: Connection refused$"):
         resolve_corpus("text8")
     assert train(["--corpus", "text8"]) == 2
+    assert not (cache_folder() / "kernels").exists()  # told before anything is compiled, measured
     assert capsys.readouterr().err.count("\n") == 1
 
 
