@@ -1,6 +1,8 @@
 """Fixtures: a small text in the file, a network that has learnt it, a clean working folder."""
 
 import contextlib
+import fcntl
+import json
 import logging
 import os
 import secrets
@@ -210,16 +212,33 @@ def running(tiny_text: str) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture(scope="session")
 def finished_search(tiny_text: str, tmp_path_factory: pytest.TempPathFactory) -> FinishedSearch:
-    """A search, "one", from start to end with its finalists, one trial at a time."""
-    folder = tmp_path_factory.mktemp("finished")
+    """A search, "one", from start to end with its finalists, one trial at a time.
+
+    The test processes share it: the first that needs it runs it, and others wait meanwhile.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "finished"
+    folder.mkdir(exist_ok=True)
+    known = folder.with_suffix(".json")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not known.exists():
+            known.write_text(json.dumps(_searched(tiny_text, folder)), encoding="utf-8")
+    flags, words, output = json.loads(known.read_text(encoding="utf-8"))
+    done = subprocess.CompletedProcess(words, 0, stdout=output, stderr="")
+    return FinishedSearch(folder=folder, flags=flags, done=done)
+
+
+def _searched(text: str, folder: Path) -> tuple[list[str], list[str], str]:
+    """Run a search in a folder; return its flags, its command and what it printed."""
     with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.delenv("RAY_ADDRESS", raising=False)
         patch.delenv("RAY_worker_niceness")  # Ray's default, as users have it
-        flags = [*write_inputs(tiny_text, trials=12), "--max-concurrent", "1", "--seed", "3"]
+        flags = [*write_inputs(text, trials=12), "--max-concurrent", "1", "--seed", "3"]
         done = run_command([*flags, "--name", "one", "--finalists", "2", "--finalist-seeds", "2"])
-    assert done.returncode == 0, done.stderr
-    return FinishedSearch(folder=folder, flags=flags, done=done)
+    assert (done.returncode, done.stderr) == (0, "")
+    return flags, done.args, done.stdout
 
 
 @pytest.fixture

@@ -72,8 +72,9 @@ def test_text_that_learning_on_would_harm_is_read_as_it_is(
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "lstm"])
 def test_other_cells_learn_it_too(
-    cell: str, corpus: EncodedCorpus, tiny_config: TrialConfig
+    cell: str, corpus: EncodedCorpus, tiny_config: TrialConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(dynamic, "_SEGMENTS", 50)  # the Mogrifier takes 0.1 s for each
     trainer = Trainer(dataclasses.replace(tiny_config, cell=cell, epochs=1), corpus)
     next(trainer.reports())
     assert isinstance(trainer.model, StreamNetwork)

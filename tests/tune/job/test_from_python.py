@@ -526,7 +526,9 @@ SEARCH = """run = tune.search(space="tiny.py", corpus="book.txt", finalists=0)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("condition", ["__name__ == '__main__'", "True"])
+@pytest.mark.parametrize(
+    "condition", [pytest.param("__name__ == '__main__'", marks=pytest.mark.long), "True"]
+)
 def test_plain_script_searches(condition: str, tiny_text: str) -> None:
     write_inputs(tiny_text, epochs=(1, 1), trials=2)
     Path("script.py").write_text(f"{SCRIPT}if {condition}:\n    {SEARCH}", encoding="utf-8")

@@ -283,7 +283,7 @@ def test_search_of_own_and_our_cells_from_start_to_text(tiny_text: str, tmp_path
     code = code.replace("    budget=", f"    starts=({own!r},),\n    budget=")
     Path("tiny.py").write_text(code, encoding="utf-8")
     own_cell.write()
-    flags = [*space, "--name", "own", "--finalists", "2", "--finalist-seeds", "1"]
+    flags = [*space, "--name", "own", "--finalists", "1", "--finalist-seeds", "1"]
     script = f"""
 import pathlib, sys
 from model.network import cell_check

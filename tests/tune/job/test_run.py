@@ -202,12 +202,13 @@ def test_time_budget_ends_the_search_with_zero(tiny_text: str) -> None:
 def test_long_text_is_reported_on_within_its_epochs_and_goes_on_there(tiny_text: str) -> None:
     rare = "".join(chr(ord("α") + place) for place in range(20))
     text = tiny_text.replace("\n", rare, 1) + rare
-    flags = [*write_inputs(text, trials=4), "--finalists", "1", "--finalist-seeds", "1"]
+    flags, none = write_inputs(text, trials=4), ["--finalists", "0"]
+    one = ["--finalists", "1", "--finalist-seeds", "1"]
     space = Path("tiny.py").read_text(encoding="utf-8")
     Path("tiny.py").write_text(space.replace("budget=", "most_chars=2_000, budget="))
     script = [sys.executable, str(SUPPORT / "long_text_search.py")]
-    for begin in ([*flags, "--name", "long"], ["--resume", "long", *flags[:4], "--trials", "6"]):
-        done = subprocess.run([*script, *begin], capture_output=True, text=True)
+    for begin in ([*none, "--name", "long"], [*one, "--resume", "long", "--trials", "6"]):
+        done = subprocess.run([*script, *flags, *begin], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert "reports: 5 per epoch, one about every " in done.stdout
     assert "symbols (one for " in done.stdout

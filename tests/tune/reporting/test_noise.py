@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hand_made_run import loaded_run
+from hand_made_run import SPACE, loaded_run
 from model.scoring.objective import Floor
 from tune.records.finalist_table import FINALIST_TABLE
 from tune.records.load import LoadedRun
@@ -31,8 +31,8 @@ def finalists_of(*rows: tuple[int, float, str]) -> pd.DataFrame:
 
 
 def run_of(scores: list[float], finalists: pd.DataFrame) -> LoadedRun:
-    trials = pd.DataFrame({"number": range(len(scores)), "val_bits_per_char": scores})
-    trials = trials.assign(unit="char", regime="stream")
+    trials = pd.DataFrame([SPACE.base.to_dict()] * len(scores))
+    trials = trials.assign(number=range(len(scores)), val_bits_per_char=scores)
     run = loaded_run([], objective=OBJECTIVE)
     return dataclasses.replace(run, trials=trials, finalists=finalists)
 
@@ -107,9 +107,9 @@ def _is_said_to_lead(scores: np.ndarray) -> bool:
 
 @pytest.mark.slow
 def test_equal_configurations_that_scatter_unlike_are_seldom_told_apart() -> None:
-    """By the pooled deviation alone 13.5 % of searches were."""
+    """By the pooled deviation alone 13.5 % of searches were; of these, 19 %."""
     deviations = np.array([0.0022, 0.0066, 0.0203, 0.0107, 0.0029, 0.0055])[:, None]
-    searches = np.random.default_rng(2).normal(2.0, deviations, size=(400, 6, 3))
+    searches = np.random.default_rng(2).normal(2.0, deviations, size=(100, 6, 3))
     assert np.mean([_is_said_to_lead(scores) for scores in searches]) < 0.09
 
 

@@ -439,7 +439,8 @@ def test_trials_that_fail_keep_the_sampler_away(
     tmp_path: Path, sampler: str, end: dict[str, Any] | None
 ) -> None:
     """It was told of none: 0.72 of the proposals failed beside the best learning rate."""
-    failed = [_diverging(tmp_path / str(seed), sampler, seed, end) for seed in range(3)]
+    num_seeds = 1 if sampler == "gp" else 3  # which takes 8 s a search
+    failed = [_diverging(tmp_path / str(seed), sampler, seed, end) for seed in range(num_seeds)]
     assert np.mean(failed) < 0.55
 
 
