@@ -217,8 +217,9 @@ def finished_search(tiny_text: str, tmp_path_factory: pytest.TempPathFactory) ->
     The test processes share it: the first that needs it runs it, and others wait meanwhile.
     """
     own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "finished"
-    folder.mkdir(exist_ok=True)
+    shared = own.parent / "shared" if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder = shared / "finished"  # as deep as a test's own: what is printed names Python from here
+    folder.mkdir(parents=True, exist_ok=True)
     known = folder.with_suffix(".json")
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
