@@ -10,7 +10,7 @@ def has_letters(config: TrialConfig) -> bool:
     return config.regime == "stream" and config.unit == "char"
 
 
-def best_of_each_cleaning(configs: Sequence[TrialConfig]) -> set[int]:
+def judged_by_letters(configs: Sequence[TrialConfig]) -> set[int]:
     """Return the places of those whose letters are scored.
 
     Letters compare cleanings. Networks of one cleaning are ranked by the objective as well, which

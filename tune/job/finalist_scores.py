@@ -9,7 +9,7 @@ from model.network.stream import StreamNetwork
 from model.scoring.dynamic import dynamic_gain
 from model.scoring.evaluation import score_cold_windows, score_test_passage
 from model.scoring.letters import score_letters
-from model.scoring.second_judge import best_of_each_cleaning
+from model.scoring.second_judge import judged_by_letters
 from model.system.durations import counted, format_seconds
 from model.system.terminal import say
 from model.text.published import PUBLISHED
@@ -48,7 +48,7 @@ def score_finalists(
     scores = defaultdict(TestPassageScores, known_scores(FINALIST_TABLE.read(table_file)))
     finalists = _ranked(history)
     winner = min(finalists[0]) if finalists else None
-    places = best_of_each_cleaning([trained[min(trained)].config for trained in finalists])
+    places = judged_by_letters([trained[min(trained)].config for trained in finalists])
     with_letters = {key for place in places for key in finalists[place]}
     locations = store.newest_first()
     second: dict[int, float] = {}  # key to the seconds of its missing second scores

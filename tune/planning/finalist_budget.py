@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from model.config import TrialConfig
 from model.scoring.dynamic import dynamic_seconds
 from model.scoring.letters import scoring_seconds
-from model.scoring.second_judge import best_of_each_cleaning
+from model.scoring.second_judge import judged_by_letters
 from tune.planning.study import Study
 from tune.records.finalist_table import finalist_key
 from tune.records.trial import Status, TrialRecord, configuration
@@ -136,7 +136,7 @@ def estimated_times(
     """
     keys = [finalist_key(record.number, number) for record, number in trainings]
     done = [begun[key].epochs_run if key in begun else 0 for key in keys]
-    places = best_of_each_cleaning([record.config for record in chosen])
+    places = judged_by_letters([record.config for record in chosen])
     has_letters = {chosen[place].number for place in places}
     return times_of(
         [

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from model.config import TrialConfig
-from model.scoring.second_judge import best_of_each_cleaning
+from model.scoring.second_judge import judged_by_letters
 from tune.planning.finalist_budget import (
     WINNER_TRAININGS,
     FinalistTimes,
@@ -191,7 +191,7 @@ class Simulation:
         num_best = max(study.settings.finalists, len(study.space.groups()))
         best = [*others, *starts, *self.drawn][:num_best]
         chosen = [*best, *baselines]
-        places = best_of_each_cleaning([training.config for training in chosen])
+        places = judged_by_letters([training.config for training in chosen])
         order = training_order(
             len(chosen),
             study.settings.finalist_seeds,

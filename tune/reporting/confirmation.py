@@ -3,7 +3,7 @@
 import pandas as pd
 
 from model.scoring.layout import MAX_DYNAMIC_SYMBOLS
-from model.scoring.second_judge import best_of_each_cleaning
+from model.scoring.second_judge import judged_by_letters
 from model.system.durations import counted
 from tune.records.load import LoadedRun
 from tune.records.predictor_table import PREDICTOR, predictor_row
@@ -132,7 +132,7 @@ def _without_letters(run: LoadedRun, table: pd.DataFrame) -> pd.Series:
     """Return why finalists have no bits per letter, by row."""
     trials = run.trials.set_index("number").loc[table["trial"]]
     configs = [config_of(trial) for _, trial in trials.iterrows()]
-    judged = best_of_each_cleaning(configs)
+    judged = judged_by_letters(configs)
     limited = run.space.budget.time_budget_seconds is not None
     reasons = {}
     for row in table.index[table["per letter, mean"].isna()]:

@@ -22,7 +22,7 @@ from model.scoring.dynamic import dynamic_seconds
 from model.scoring.evaluation import score_test_passage
 from model.scoring.letters import scoring_seconds
 from model.scoring.objective import PreparedCorpus
-from model.scoring.second_judge import best_of_each_cleaning
+from model.scoring.second_judge import judged_by_letters
 from model.text.published import PUBLISHED
 from model.training.checkpoint import load_checkpoint
 from model.training.trainer import Trainer
@@ -458,12 +458,12 @@ def test_no_more_tasks_are_submitted_than_run_at_once(
     assert seen == [(0, 0, 2), (1, 10, 3), (2, 20, 3), (3, 30, 5), (4, 40, 5)]
 
 
-def test_letters_are_scored_of_the_best_of_each_cleaning_where_there_are_several() -> None:
+def test_letters_judge_the_best_of_each_cleaning_where_there_are_several() -> None:
     lower, cased = (TrialConfig(cleaning=cleaning) for cleaning in ("lower", "cased"))
     window = TrialConfig(cleaning="letters", regime="window", sequence_length=10)
-    assert best_of_each_cleaning([lower, lower, cased, lower, cased, window]) == {0, 2}
-    assert best_of_each_cleaning([window, lower, lower]) == set()
-    assert best_of_each_cleaning([lower, dataclasses.replace(cased, unit="word")]) == set()
+    assert judged_by_letters([lower, lower, cased, lower, cased, window]) == {0, 2}
+    assert judged_by_letters([window, lower, lower]) == set()
+    assert judged_by_letters([lower, dataclasses.replace(cased, unit="word")]) == set()
     # With one cleaning the time of the finalists is that of their trainings, and of learning on.
     alike = [dataclasses.replace(each, config=lower) for each in RECORDS[3:5]]
     chosen = choose(alike, 2)

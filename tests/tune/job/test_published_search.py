@@ -15,14 +15,14 @@ from published_corpora import small_corpora
 from repository import SUPPORT
 from tune.reporting.published import OURS, RESULTS
 
-OFTEN = ("ptb-char", "enwik8")
-"""Searched in each pass of slow tests: one of three files, and one that is read in bytes."""
+OFTEN = "enwik8"
+"""Searched in each pass of slow tests: read in bytes, and split within one file."""
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow if name in OFTEN else pytest.mark.long)
+        pytest.param(name, marks=pytest.mark.slow if name == OFTEN else pytest.mark.long)
         for name in PUBLISHED
     ],
 )
