@@ -67,7 +67,11 @@ def test_search_killed_among_its_finalists_goes_on_with_them(tiny_text: str) -> 
     before = trials_of("cut")
     done = run_command(["--resume", "cut"])
     assert done.returncode == 0, done.stderr
-    pd.testing.assert_frame_equal(trials_of("cut"), before)
+    measured_last = "milliseconds_per_char"
+    assert before[measured_last].isna().all() and trials_of("cut")[measured_last].notna().all()
+    pd.testing.assert_frame_equal(
+        trials_of("cut").drop(columns=measured_last), before.drop(columns=measured_last)
+    )
     finalists = finalists_of("cut")
     assert finalists["number"].nunique() in (2, 3)  # the baseline may be one of the two best
     assert (finalists.groupby("number").size() == 2).all()
