@@ -100,8 +100,8 @@ def published_results(run: LoadedRun) -> Section | None:
     unit = "byte" if published.is_per_byte else "character"
     chars_a_unit = 1.0
     if published.is_per_byte:
-        assert published.num_part_bytes is not None
-        chars_a_unit = (corpus.num_chars - sum(corpus.lengths)) / published.num_part_bytes[-1]
+        assert published.part_bytes is not None
+        chars_a_unit = (corpus.num_chars - sum(corpus.lengths)) / len(published.part_bytes[-1])
     of_network = _of_network(run)
     ours = [
         dataclasses.replace(result, bits=result.bits * chars_a_unit)

@@ -42,12 +42,23 @@ def parts_of(corpus: Corpus) -> tuple[str, str, str]:
     return split.train, split.validation, split.test
 
 
+def whole(tiny_shakespeare: Corpus) -> str:
+    train, validation, test = parts_of(tiny_shakespeare)
+    return validation + train + test
+
+
 def test_table_has_the_published_sizes() -> None:
-    tiny = PUBLISHED["tiny-shakespeare"].num_part_bytes
-    assert tiny is not None and sum(tiny) == 1_115_394
-    assert sum(tiny[:2]) == int(0.9 * 1_115_394)  # where nanoGPT splits
+    tiny = PUBLISHED["tiny-shakespeare"].part_bytes
+    assert tiny is not None
+    train, validation, test = tiny
+    assert test == range(int(0.9 * 1_115_394), 1_115_394)  # where nanoGPT splits
+    # What is before the test part is trained on: they share a play.
+    assert (validation.start, train) == (0, range(validation.stop, test.start))
     for name in ("text8", "enwik8"):
-        assert PUBLISHED[name].num_part_bytes == (90_000_000, 5_000_000, 5_000_000)
+        parts = PUBLISHED[name].part_bytes
+        assert parts is not None
+        assert [part.stop for part in parts] == [90_000_000, 95_000_000, 100_000_000]
+        assert list(map(len, parts)) == [90_000_000, 5_000_000, 5_000_000]
     # Of char-rnn's input.txt, whoever publishes it.
     assert PUBLISHED["tiny-shakespeare"].checksum[1].startswith("86c4e6aa9db7")
     for corpus in PUBLISHED.values():
@@ -60,18 +71,20 @@ def test_table_has_the_published_sizes() -> None:
 @pytest.mark.parametrize("name", ["tiny-shakespeare", "text8", "enwik8"])
 def test_text_is_split_where_it_was_published(name: str) -> None:
     corpus = resolve_corpus(name)
-    assert corpus.text == TEXT and corpus.is_published and corpus.name == corpus.location == name
-    lengths = published.PUBLISHED[name].num_part_bytes
-    assert lengths is not None
+    assert corpus.is_published and corpus.name == corpus.location == name
+    parts = published.PUBLISHED[name].part_bytes
+    assert parts is not None
     # "ï" has two bytes, and none of them is lost where a part ends.
-    given = [len(part.encode()) for part in parts_of(corpus)]
-    assert sum(given) == len(TEXT.encode())
-    assert all(abs(ours - theirs) <= 3 for ours, theirs in zip(given, lengths, strict=True))
+    in_order = sorted(zip(parts, parts_of(corpus), strict=True), key=lambda pair: pair[0].start)
+    assert "".join(text for _, text in in_order) == TEXT
+    assert all(abs(len(text.encode()) - len(part)) <= 3 for part, text in in_order)
 
 
 def test_part_that_would_begin_within_a_character_begins_after_it() -> None:
-    corpus = dataclasses.replace(PUBLISHED["tiny-shakespeare"], num_part_bytes=(3, 3, 3))
-    assert published._parts("x", corpus, "a€€bc".encode()) == ["a€", "€", "bc"]
+    corpus = dataclasses.replace(
+        PUBLISHED["tiny-shakespeare"], part_bytes=(range(3, 6), range(3), range(6, 9))
+    )
+    assert published._parts("x", corpus, "a€€bc".encode()) == ["€", "a€", "bc"]
     with pytest.raises(CorpusError, match=r"x must have 9 bytes unpacked, got 3"):
         published._parts("x", corpus, b"abc")
 
@@ -102,7 +115,7 @@ def test_interrupted_download_is_told_and_goes_on(
     with pytest.raises(CorpusError, match=r"ended after 1,000 of .* the same command goes on"):
         resolve_corpus("tiny-shakespeare")
     server.ends_after = None
-    assert resolve_corpus("tiny-shakespeare").text == TEXT
+    assert whole(resolve_corpus("tiny-shakespeare")) == TEXT
     assert server.asked == [None, "bytes=1000-"]
 
 
@@ -118,7 +131,7 @@ def test_damaged_file_is_refused_in_one_line_and_fetched_again(server: type[Rang
     path.write_bytes(TEXT.encode()[:-1])
     with pytest.raises(CorpusError, match="removed, so the same command downloads it again"):
         resolve_corpus("tiny-shakespeare")
-    assert resolve_corpus("tiny-shakespeare").text == TEXT
+    assert whole(resolve_corpus("tiny-shakespeare")) == TEXT
 
 
 def test_without_internet_one_line_says_where_the_file_may_be_put(
