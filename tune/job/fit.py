@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from model.config import TrialConfig
 from model.errors import CorpusError, UnfitCleaning
 from model.scoring.objective import Floors, PreparedCorpus, prepare_corpus
@@ -61,6 +63,9 @@ def fitted(space: SearchSpace, corpus: Corpus, floors: Floors | None = None) -> 
                 raise
             notes.append(f"cleaning {unfit.cleaning} is left out: {unfit}")
             space = smaller
+    for cleaning, same in _repeated(space, prepared).items():
+        space = without(space, "cleaning", cleaning) or space
+        notes.append(f"cleaning {cleaning} is left out: it makes this text the same as {same}")
     while (misfit := _misfit(space, prepared)) is not None:
         config, error = misfit
         narrowed = _smaller(space, config, prepared)
@@ -76,6 +81,35 @@ def fitted(space: SearchSpace, corpus: Corpus, floors: Floors | None = None) -> 
         space=space,
         prepared=dataclasses.replace(prepared, encoded=encoded, location=corpus.path_or_name),
         left_out=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _repeated(space: SearchSpace, prepared: PreparedCorpus) -> dict[str, str]:
+    """Return the cleanings that make the same text as another one, and which one that is.
+
+    A text in lower case would be searched twice. What the base and the baselines have stays.
+    """
+    cleanings = space.values("cleaning")
+    needed = {space.base.cleaning, *(each.params.get("cleaning") for each in space.baselines)}
+    kept = [cleaning for cleaning in cleanings if cleaning in needed]
+    repeated = {}
+    for cleaning in cleanings:
+        if cleaning in kept:
+            continue
+        encoded = prepared.encoded[cleaning]
+        same = [name for name in kept if _are_equal(prepared.encoded[name], encoded)]
+        if same:
+            repeated[cleaning] = same[0]
+        else:
+            kept.append(cleaning)
+    return repeated
+
+
+def _are_equal(one: EncodedCorpus, other: EncodedCorpus) -> bool:
+    """Return whether two cleanings of a text have made the same of it."""
+    return one.vocabulary == other.vocabulary and all(
+        np.array_equal(first.symbols, second.symbols)
+        for first, second in zip(one.parts, other.parts, strict=True)
     )
 
 

@@ -19,6 +19,7 @@ from model.text.cleaning import CLEANINGS
 from model.text.corpus import Corpus, resolve_corpus
 from model.text.words import CLAUSES, NO_WORDS
 from model.training.cost import TextSizes, steps_per_epoch
+from published_corpora import SENTENCES
 from search_spaces import SearchSpace, load_space
 from search_spaces.distributions import ends
 from search_spaces.long_text import for_text
@@ -59,12 +60,33 @@ def test_cleaning_that_keeps_too_little_is_left_out(name: str) -> None:
 @pytest.mark.parametrize("num_chars", [1_000, 1_150, 1_300, 3_000])
 @pytest.mark.parametrize("name", ["full", "extended"])
 def test_short_text_has_smaller_batches_and_windows(name: str, num_chars: int) -> None:
-    words = random.Random(0).choices(["the", "hatter", "said", "tea", "time"], k=2_000)
+    words = random.Random(0).choices(["The", "hatter", "said", "tea", "time"], k=2_000)
     found = fitted(load_space(name), corpus(" ".join(words)[:num_chars]))
     for config in found.space.corners(("cleaning", "unit", "batch_size", "sequence_length")):
         needed = max(config.batch_size, config.sequence_length)
         assert needed < len(found.prepared.streams(config).train.symbols)
     assert set(found.space.values("cleaning")) == set(CLEANINGS)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (SENTENCES.lower(), ["lower", "letters"]),
+        (re.sub("[^a-z ]", "", SENTENCES.lower()), ["lower", "letters"]),
+        (SENTENCES, ["cased", "lower", "letters"]),
+    ],
+)
+def test_cleaning_that_changes_nothing_is_not_searched_beside_another(
+    text: str, left: list[str]
+) -> None:
+    space = load_space("quick")
+    fit = fitted(space, corpus(text * 20))
+    assert sorted(fit.space.values("cleaning")) == sorted(left) == sorted(fit.prepared.encoded)
+    assert fit.space.baselines == space.baselines  # one asks for letters
+    told = "cleaning cased is left out: it makes this text the same as lower"
+    assert (told in fit.left_out) == ("cased" not in left)
+    alone = fitted(fixed(space, "cleaning=cased"), corpus(text * 20))
+    assert list(alone.prepared.encoded) == ["cased"] and "the same as" not in str(alone.left_out)
 
 
 def test_text_that_nothing_fits_is_refused() -> None:
@@ -116,8 +138,8 @@ def test_plan_tells_what_is_left_out_and_a_resumed_run_may_name_its_space(
 def test_text_with_few_letters_is_searched_as_it_is(text: str) -> None:
     for name in ("quick", "full", "extended"):
         found = fitted(load_space(name), corpus(text))
-        assert "cased" in found.space.values("cleaning")
-        assert "letters" not in found.space.values("cleaning")
+        assert found.space.values("cleaning") == ["lower"]  # which is all of it
+        assert found.prepared.encoded["lower"].num_chars == len(text)
 
 
 def test_resumed_run_of_a_narrowed_space_may_name_it() -> None:
