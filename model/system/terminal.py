@@ -18,6 +18,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """People send the first, schedulers of jobs the second, a terminal that is closed the third."""
 ENDS_WITH_STDIN = "CHAR_LSTM_TUNE_ENDS_WITH_STDIN"
 """Environment variable of a process that is to end with the one that began it."""
+_IMPORTING = "<frozen importlib._bootstrap>"
+"""The file of the frames between an import and the module that is imported."""
+_IMPORT_POLL_SECONDS = 0.02
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -160,6 +163,8 @@ class EndOnSignal:
     """A handler of signals that raises KeyboardInterrupt, and knows that it has.
 
     What it raises can be lost: Python prints and drops what is raised in a callback of C code.
+    Amid an import it waits for its end: another thread that asks for the same module would begin
+    it anew, and the process dies where torch 2.13's types are registered twice.
 
     Attributes:
         first: The first signal that there was; None before.
@@ -172,10 +177,16 @@ class EndOnSignal:
         self.ends_on_hangup = self.holds_hangup = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Raise KeyboardInterrupt."""
+        """Raise KeyboardInterrupt, or look again later."""
         self.note(number)
-        if number != signal.SIGHUP or not self.holds_hangup:
+        if number == signal.SIGHUP and self.holds_hangup:
+            return
+        if not _is_importing(frame):
             raise KeyboardInterrupt
+        arguments = threading.get_ident(), number  # Python handles signals in its main thread
+        timer = threading.Timer(_IMPORT_POLL_SECONDS, signal.pthread_kill, arguments)
+        timer.daemon = True
+        timer.start()
 
     def note(self, number: int) -> None:
         """Remember a signal that another handler has received."""
@@ -191,6 +202,14 @@ class EndOnSignal:
     def exit_code(self) -> int:
         """Return what a process ends with that a signal has ended, as shells have it."""
         return 128 + (self.first or signal.SIGINT)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTING:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def interrupted_exit_code() -> int:

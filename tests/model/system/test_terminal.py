@@ -124,3 +124,46 @@ def test_end_of_stdin_is_a_signal_where_there_was_none(is_signalled: bool) -> No
         child.stdin.close()
         seen = child.stdout.read().split()
     assert seen == (["2"] if is_signalled else ["ends", "15"])
+
+
+_IMPORTS = """
+import sys
+from model.system.terminal import end_on_signals
+handler = end_on_signals()
+try:
+    import slow_module
+except KeyboardInterrupt:
+    print("cut off")
+    raise
+finally:
+    print(getattr(sys.modules.get("slow_module"), "is_whole", False), flush=True)
+while True:
+    pass
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_amid_an_import_waits_for_its_end(number: signal.Signals, tmp_path: Path) -> None:
+    """What is imported in part is imported again by the next thread: torch does not survive it."""
+    module = """
+import signal, time
+print("begun", flush=True)
+while signal.getsignal(signal.SIGINT).first is None:
+    time.sleep(0.01)
+time.sleep(0.2)
+is_whole = True
+"""
+    (tmp_path / "slow_module.py").write_text(module, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-c", _IMPORTS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
+    ) as child:
+        assert child.stdout is not None and child.stderr is not None
+        assert child.stdout.readline() == "begun\n"
+        child.send_signal(number)
+        assert child.stdout.read() == "True\n"
+        assert child.stderr.read().rstrip().endswith("KeyboardInterrupt")
