@@ -50,6 +50,7 @@ def finish(
     console: Console,
     *,
     may_delete: Callable[[], bool] = lambda: True,
+    again: str = "",
 ) -> int:
     """Write and print the results of a search, and return the exit code.
 
@@ -61,6 +62,7 @@ def finish(
         console: Where the results are printed.
         may_delete: Returns whether superseded checkpoints may be removed: not if another driver
             has the run.
+        again: As in `resume_command`.
     """
     time_text(study, result.records)
     folder.write_tables(result.records)
@@ -98,7 +100,7 @@ def finish(
     for line in last_words(folder):
         say(console, line)
     if result.interrupted:
-        say(console, f"to continue: {resume_command(folder)}")
+        say(console, f"to continue: {resume_command(folder, again)}")
         if study.mirror_root is not None:
             say(console, f"or, on any machine: {resume_anywhere(study)}")
     return _ended(study, folder, result, how_it_ended(result), console)
@@ -145,22 +147,29 @@ def _check_predictor(folder: RunFolder, console: Console) -> None:
         folder.drop_predictor()
 
 
-def show_finished(study: Study, folder: RunFolder, result: SearchResult, console: Console) -> int:
+def show_finished(
+    study: Study, folder: RunFolder, result: SearchResult, console: Console, *, again: str = ""
+) -> int:
     """Print the results of a finished run, write nothing, and return the exit code."""
     run = read_run(folder)
     say(console)
     _tell_best(run, run.study.ended, console)
     for line in last_words(folder):
         say(console, line)
-    larger = f"{resume_command(folder)} with a larger --trials or --time-budget"
+    larger = f"{resume_command(folder, again)} with a larger --trials or --time-budget"
     warn(console, f"already finished, nothing to do; to continue: {larger}")
     return _ended(study, folder, result, run.study.ended, console)
 
 
-def resume_command(folder: RunFolder) -> str:
-    """Return the command that continues a run, as typed in this folder."""
+def resume_command(folder: RunFolder, again: str = "") -> str:
+    """Return the command that continues a run, as typed in this folder.
+
+    Args:
+        folder: The run.
+        again: The options that it does not keep; see `StudyOptions.again`.
+    """
     path = shlex.quote(os.path.relpath(folder.path))
-    return f"{_python()} -m tune.run --resume {path}{_cells()}"
+    return f"{_python()} -m tune.run --resume {path}{again}{_cells()}"
 
 
 def last_words(folder: RunFolder) -> list[str]:

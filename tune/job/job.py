@@ -76,7 +76,8 @@ def run_study(study: Study, options: StudyOptions, cluster: Cluster, console: Co
         mirror = None if options.dry_run else _mirror(study, earlier.folder, console)
         # The last session may not have copied everything.
         with mirror if mirror and mirror.is_behind() else nullcontext():
-            return show_finished(study, earlier.folder, found_before(study, earlier), console)
+            result = found_before(study, earlier)
+            return show_finished(study, earlier.folder, result, console, again=options.again)
     if earlier and not options.dry_run:
         check_no_driver(earlier.folder.history_file)
     plan = _planned(study, options, cluster, console)
@@ -157,7 +158,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         cluster.start()
         take_signals_back()
     folder = study.earlier.folder if study.earlier else RunFolder.create(study.run_path, facts)
-    command = functools.partial(resume_command, folder)
+    command = functools.partial(resume_command, folder, options.again)
 
     @functools.cache
     def corpus_on_ray() -> SharedCorpus:
@@ -236,7 +237,11 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
                 result = with_predictor(after, result)
         meter.read()
         may_delete = mirror.may_delete if mirror else lambda: True
-        return finish(study, folder, result, estimate, console, may_delete=may_delete)
+        return finish(
+            *(study, folder, result, estimate, console),
+            may_delete=may_delete,
+            again=options.again,
+        )
 
 
 def most_at_once(study: Study, options: StudyOptions) -> int | None:

@@ -15,6 +15,7 @@ from hand_made_run import hand_made
 from model.scoring.resemblance import Resemblance
 from tiny_search import write_inputs
 from tune.job import finish
+from tune.job.options import parse_options
 from tune.job.prepare import prepare
 from tune.job.search import SearchResult
 from tune.job.study_json import study_file
@@ -107,6 +108,26 @@ def test_printed_commands_are_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
         python, _, module, *words = shlex.split(line)
         assert python == "my env/bin/python" and module.partition(".")[0] in ("model", "tune")
         assert any(word.startswith("my results/ten") for word in words)
+
+
+def test_command_that_continues_has_the_options_that_no_run_keeps() -> None:
+    options = StudyOptions(
+        space="quick",
+        max_concurrent=1,
+        gpus_per_trial=0.0,
+        mlflow="sqlite:///my runs.db",
+        tracker=["a.py:A", "b.py:B"],
+        notify="mail me",
+        trials=3,
+    )
+    command = finish.resume_command(RunFolder(Path("results/ten")), options.again)
+    assert command.endswith(
+        "--resume results/ten --max-concurrent 1 --gpus-per-trial 0.0 "
+        "--mlflow 'sqlite:///my runs.db' --tracker a.py:A b.py:B"
+    )
+    parse_options(shlex.split(command)[3:])
+    secret = StudyOptions(space="quick", mlflow="http://me:hush@host", cpus_per_trial=2)
+    assert secret.again == " --cpus-per-trial 2" and StudyOptions(space="quick").again == ""
 
 
 @pytest.mark.slow
