@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from model.errors import CorpusError, unknown_choice
+from model.system.durations import counted
 from model.system.files import cache_folder, check_utf8, write_whole
 from model.system.filesystem import is_uri
 from model.system.secrets import redacted
@@ -137,10 +138,14 @@ def _at_path(name: str, reading: Reading) -> Corpus:
     return dataclasses.replace(corpus, location=str(path.resolve()))
 
 
-def _joined(corpora: Sequence[Corpus]) -> Corpus:
-    """Return several texts as one; it is found nowhere again."""
+def _joined(named: Sequence[Corpus]) -> Corpus:
+    """Return several texts as one, without copies; it is found nowhere again."""
+    different: dict[str, Corpus] = {}
+    for corpus in named:
+        different.setdefault(str(corpus.text), corpus)
+    corpora, copies = list(different.values()), _copies(len(named) - len(different))
     if len(corpora) == 1:
-        return corpora[0]
+        return dataclasses.replace(corpora[0], source=f"{corpora[0].source}{copies}")
     name = f"{len(corpora)} texts, {corpora[0].name} to {corpora[-1].name}"
     sources = [corpus.source for corpus in corpora[:_TOLD_TEXTS]]
     if len(corpora) > _TOLD_TEXTS:
@@ -148,9 +153,14 @@ def _joined(corpora: Sequence[Corpus]) -> Corpus:
     return Corpus(
         name=name,
         location=name,
-        source="; ".join(sources),
+        source="; ".join(sources) + copies,
         text="".join(_ended(str(corpus.text)) for corpus in corpora),
     )
+
+
+def _copies(number: int) -> str:
+    """Return how many texts are left out, as they would be held out from themselves."""
+    return f", {number} {'copy' if number == 1 else 'copies'} of a text left out" if number else ""
 
 
 def _ended(text: str) -> str:
@@ -159,15 +169,16 @@ def _ended(text: str) -> str:
 
 
 def _folder(name: str, path: Path, reading: Reading) -> Corpus:
-    """Return the texts of a folder and those in it, one after the other, in the order of names.
+    """Return the texts of a folder and those in it, without copies, in the order of names.
 
     Raises:
         CorpusError: There is none.
         OSError: A file cannot be read.
     """
-    texts, num_skipped, num_bytes, num_books = [], 0, 0, 0
-    files = (each for each in path.rglob("*") if not _is_hidden(each.relative_to(path)))
-    for file in sorted(each for each in files if each.is_file()):
+    texts: dict[str, None] = {}
+    num_texts = num_skipped = num_bytes = num_books = 0
+    found = (each for each in path.rglob("*") if not _is_hidden(each.relative_to(path)))
+    for file in sorted(each for each in found if each.is_file()):
         if file.stat().st_size > MAX_BYTES:  # a disk's image, say
             num_skipped += 1
             continue
@@ -177,10 +188,14 @@ def _folder(name: str, path: Path, reading: Reading) -> Corpus:
         except CorpusError:
             num_skipped += 1
             continue
+        num_texts += 1
+        text = _ended(str(corpus.text))
+        if text in texts:
+            continue
         num_bytes += len(corpus.text.encode())  # a file may be packed
         if num_bytes > MAX_BYTES:
             raise CorpusError(f"a corpus must have {MAX_BYTES:,} bytes at most, {name} has more")
-        texts.append(_ended(str(corpus.text)))
+        texts[text] = None
         num_books += bool(corpus.source)  # it says what was removed
     if not texts:
         raise CorpusError(
@@ -188,7 +203,8 @@ def _folder(name: str, path: Path, reading: Reading) -> Corpus:
         )
     skipped = f", {num_skipped} without a readable text skipped" if num_skipped else ""
     books = f", what Gutenberg adds removed from {num_books}" if num_books else ""
-    source = f"folder {name}, {len(texts)} file{'' if len(texts) == 1 else 's'}{skipped}{books}"
+    files = counted(len(texts), "file") + _copies(num_texts - len(texts))
+    source = f"folder {name}, {files}{skipped}{books}"
     return Corpus(name=name, location=str(path.resolve()), source=source, text="".join(texts))
 
 

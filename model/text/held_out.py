@@ -5,6 +5,7 @@ import dataclasses
 from model.errors import CorpusError
 from model.text.corpus import Corpus, resolve_corpus
 from model.text.reading import Reading
+from model.text.streams import split_text
 
 MIN_HELD_OUT_CHARS = 100
 """A shorter passage judges nothing; a corpus of the least length holds out as many."""
@@ -18,6 +19,12 @@ LONG_TEXT_CHARS = 1_000_000
 """Of a longer text less than a tenth is held out for each passage."""
 HELD_OUT_CHARS = 50_000
 """The longest passage that trials of a long text are judged by, and the longest for the test."""
+_COPIED_CHARS = 500
+"""Of a text split by position, passages of so many characters are taken for copies: the lines of
+a log, alike but for their numbers, are not that long."""
+_MOST_COPIED = 0.1
+_MOST_COMPARED_CHARS = 20_000_000
+"""A longer text is not searched for copies: its passages would take 15 MB for each 10 million."""
 TRAINING_TENTHS = 9
 """What the training text keeps where one passage is taken from its end."""
 
@@ -126,12 +133,32 @@ def _check_apart(name: str, held_out: Corpus, known: str) -> None:
         )
 
 
-def shared(text: str, other: str) -> tuple[float, str]:
+def warning_of_copies(corpus: Corpus) -> str:
+    """Return the warning that the validation passage stands in the training part too.
+
+    Empty if it does not, and for texts that are held out by name: those are refused.
+    """
+    if corpus.has_own_held_out or len(corpus.text) > _MOST_COMPARED_CHARS:
+        return ""
+    split = split_text(str(corpus.text), corpus.lengths)
+    share, example = shared(split.validation, split.train, length=_COPIED_CHARS)
+    if share <= _MOST_COPIED:
+        return ""
+    return (
+        f"{share:.0%} of the validation passage stands word for word in the training part "
+        f"({example[:40]!r}, for one): its scores say what was remembered. Leave copies out of "
+        f"the text, or name another with --validation"
+    )
+
+
+def shared(text: str, other: str, *, length: int = SHARED_CHARS // 2) -> tuple[float, str]:
     """Return which share of a text are passages of another, and the beginning of the first.
 
-    Passages of SHARED_CHARS characters and more are found, and many of half of that.
+    Args:
+        text: The text.
+        other: The other.
+        length: Passages of twice this and more are found, and many of no more than this.
     """
-    length = SHARED_CHARS // 2
     known = {other[at : at + length] for at in range(0, len(other) - length + 1, length)}
     text = text[:_LOOKED_AT_CHARS]
     covered = bytearray(len(text))

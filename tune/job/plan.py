@@ -9,6 +9,7 @@ from model.system.durations import counted, format_range, format_seconds
 from model.system.terminal import say
 from model.text.cleaning import RAW
 from model.text.common_chars import CommonCharVocabulary
+from model.text.held_out import warning_of_copies
 from model.text.streams import EncodedCorpus
 from model.text.words import CLAUSES, NO_WORDS, has_no_spaces_between_words
 from model.training.schedule import constant_reports
@@ -163,7 +164,7 @@ def _warnings(study: Study) -> list[str]:
     if prepared.resemblance is not None:  # the n-gram of a short text says little
         unpriced = map(prepared.floors.unpriced, prepared.encoded)
         found += filter(None, (prepared.resemblance.warning, *unpriced))
-    return found
+    return [*found, *filter(None, [warning_of_copies(study.corpus)])]
 
 
 def _words(study: Study, cleaning: str) -> tuple[EncodedCorpus, int]:

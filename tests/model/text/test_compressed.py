@@ -141,8 +141,12 @@ def test_several_texts_follow_one_another_as_they_are_named(tmp_path: Path) -> N
     remember(corpus)
     known = known_text(corpus.location, sha256=corpus.sha256, num_chars=13)
     assert known.text == corpus.text
-    many = resolve_corpus(names * 4)
-    assert many.text == corpus.text * 4 and many.source.endswith(f"file {names[0]}; and 5 more")
+    more = [tmp_path / f"{number}.txt" for number in range(6)]
+    for path in more:
+        path.write_text(f"{path.stem}\n", encoding="utf-8")
+    many = resolve_corpus([*names, *map(str, more)])
+    assert many.text == f"{corpus.text}0\n1\n2\n3\n4\n5\n"
+    assert many.source.endswith(f"file {more[0]}; and 5 more")
     assert resolve_corpus(names[:1]) == resolve_corpus(names[0])
     with pytest.raises(CorpusError, match="nowhere"):
         resolve_corpus([names[0], "nowhere"])

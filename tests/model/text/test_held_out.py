@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+import re
 import string
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from model.text.held_out import (
     HELD_OUT_CHARS,
     LONG_TEXT_CHARS,
     shared,
+    warning_of_copies,
     with_held_out,
     with_short_held_out,
 )
@@ -142,3 +144,29 @@ def test_network_is_trained_and_judged_on_texts_of_their_own(
     )
     assert refused.count("\n") == 1
     assert resolve_corpus("book.txt").lengths is None
+
+
+def test_copies_in_the_training_part_are_told() -> None:
+    twice = corpus("twice", made_up(2_000, 7) * 2)
+    warning = warning_of_copies(twice)
+    assert re.match(r"(8|9)\d% of the validation passage stands word for word in the tr", warning)
+    lines = (f'{{"level": "INFO", "service": "x", "milliseconds": {n * n}}}' for n in range(999))
+    log = corpus("log", "\n".join(lines) * 3)
+    assert "stands word for word" in warning_of_copies(log)
+    once = dataclasses.replace(log, text=str(log.text)[: len(log.text) // 3])
+    assert warning_of_copies(once) == warning_of_copies(corpus("book", BOOK)) == ""
+    named = with_held_out(corpus("book", BOOK), validation=corpus("v", OTHER), test=None)
+    assert warning_of_copies(named) == ""
+
+
+def test_copies_of_a_text_are_read_once(tmp_path: Path) -> None:
+    for name, text in {"a": BOOK, "b": OTHER, "c": BOOK}.items():
+        (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
+    folder = resolve_corpus(str(tmp_path))
+    assert folder.text == BOOK + OTHER
+    assert folder.source.endswith("2 files, 1 copy of a text left out")
+    files = [str(path) for path in sorted(tmp_path.iterdir())]
+    assert resolve_corpus(files).text == folder.text
+    assert resolve_corpus(files).source.endswith(", 1 copy of a text left out")
+    again = resolve_corpus([files[0]] * 3)
+    assert again.text == BOOK and again.source.endswith(", 2 copies of a text left out")
