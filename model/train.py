@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from model.errors import ConfigError, TrainingDiverged
 from model.system.command_line import DEVICES, OneLineParser, ended_quietly
 from model.system.ending import end
-from model.system.files import resolved
+from model.system.files import expanded, resolved
 from model.system.terminal import complain, printable
 from model.text.reading import UTF_8, Reading
 
@@ -120,6 +120,8 @@ def _train(options: argparse.Namespace) -> int:
     from model.training.trainer import Trainer
     from model.training.warm_start import check_shape, origin_of
 
+    if options.checkpoint is not None:
+        expanded(options.checkpoint)  # raises for a URI
     if options.cell is not None:
         (options.cell,) = execute_cells([options.cell])
     folder, threads = options.checkpoint, options.threads

@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import io
 import os
+import re
 import shutil
 import stat
 import typing
@@ -26,6 +27,8 @@ from typing import Any, BinaryIO
 from model.errors import CheckpointError, ConfigError
 
 SUMS_FILE = "SHA256SUMS"
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""`Path` makes one slash of two."""
 _MAX_SUMS_BYTES = 1 << 16
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
@@ -36,8 +39,11 @@ def expanded(path: str | Path) -> Path:
     """Return a path of the user's, in which ~ is a home folder.
 
     Raises:
-        ConfigError: There is nobody of the name that follows ~.
+        ConfigError: There is nobody of the name that follows ~, or it is a URI, of which a folder
+            `s3:` would be made here.
     """
+    if _URI.match(str(path)):
+        raise ConfigError(f"a path must be one of this machine, got {str(path)!r}")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

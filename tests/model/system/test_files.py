@@ -28,6 +28,13 @@ def test_home_of_nobody_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         expanded("~nobody-here/ten")
 
 
+@pytest.mark.parametrize("path", ["s3://bucket/x", Path("gs://bucket/x"), "file:///x"])
+def test_uri_is_no_path(path: str | Path) -> None:
+    with pytest.raises(ConfigError, match=r"a path must be one of this machine, got '[sgf]"):
+        expanded(path)
+    assert expanded("a:b/c") == Path("a:b/c")
+
+
 def test_links_that_lead_in_a_circle_stay_and_others_are_followed(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "there").symlink_to(tmp_path)
