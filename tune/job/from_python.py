@@ -40,7 +40,8 @@ def search(*, wait: bool = True, progress: bool = True, **options: Any) -> Run:
     log_format; `python -m tune.run --help` explains them. In addition, `space` may be a
     SearchSpace, which is saved beside the run, and `time_budget` and `trial_timeout` may be
     seconds. A Ray that this process has initialised is used, and left running. Warnings are lines
-    on stderr. A search ends with the Python process that started it; `resume` continues it.
+    on stderr. A search ends with the Python process that started it; `resume` continues it. Ctrl-C
+    ends it with its results; a script then ends too, and a notebook has the run.
 
     Args:
         wait: Whether to return when the search has ended, instead of as soon as it has a folder.
@@ -53,6 +54,7 @@ def search(*, wait: bool = True, progress: bool = True, **options: Any) -> Run:
     Raises:
         ConfigError: The user's mistake, in one line.
         ExternalFault: Something outside ended the search, which can be resumed.
+        KeyboardInterrupt: Ctrl-C ended the search of a script; its results are written.
     """
     known = [field.name for field in _FIELDS]
     for name in options:

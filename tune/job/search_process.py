@@ -80,7 +80,7 @@ class SearchProcess:
         except KeyboardInterrupt:
             self.interrupt()
             self.wait()
-            if not follower.has_run:
+            if not follower.has_run or not _is_typed():
                 raise
         if not follower.has_run:
             self.wait()
@@ -92,9 +92,11 @@ class SearchProcess:
         """Wait for its end; the first Ctrl-C ends it with its results, the second at once.
 
         Raises:
+            KeyboardInterrupt: Ctrl-C ended it, in a script; where one types, the run is there.
             ConfigError: The user's mistake, in one line.
             ExternalFault: Something outside ended it.
         """
+        is_interrupted = False
         while True:
             try:
                 # Not join: after Ctrl-C interrupts it, Python 3.11 considers the thread ended.
@@ -103,9 +105,12 @@ class SearchProcess:
                 break
             except KeyboardInterrupt:
                 self.interrupt()
+                is_interrupted = True
         atexit.unregister(self._end)
         said = self._said
         if _is_end(code, said):
+            if is_interrupted and not _is_typed():
+                raise KeyboardInterrupt
             return
         line = said.splitlines()[-1] if said else f"the search ended with code {code}"
         line = line.removeprefix("tune.run: ").removeprefix("python -m tune.run: error: ")
@@ -145,6 +150,11 @@ class SearchProcess:
             for line in lines:
                 if (event := _event_of(line)) is not None:
                     self._follower.take(event)
+
+
+def _is_typed() -> bool:
+    """Return whether a user types Python here, in a notebook say, and has no script that runs."""
+    return hasattr(sys, "ps1")
 
 
 def _is_end(code: int, said: str) -> bool:

@@ -1,5 +1,6 @@
 """A search from Python: the same options, mistakes as exceptions, a run that is live."""
 
+import contextlib
 import dataclasses
 import inspect
 import json
@@ -274,6 +275,23 @@ def test_ctrl_c_while_one_waits_loses_nothing_that_the_search_says(
     threading.Thread(target=_press_ctrl_c_in_wait, daemon=True).start()
     with pytest.raises(error, match="no room left"):
         process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_typed", [False, True])
+def test_ctrl_c_ends_a_script_with_its_search_and_not_a_notebook(
+    is_typed: bool, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a script, a loop would begin its next search."""
+    if is_typed:
+        monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    code = "import signal, sys\nsignal.signal(signal.SIGINT, lambda *_: sys.exit(130))\n"
+    code += "open('ready', 'w').close()\nsignal.pause()\n"
+    process = begin(code)
+    threading.Thread(target=_press_ctrl_c_in_wait, daemon=True).start()
+    with contextlib.nullcontext() if is_typed else pytest.raises(KeyboardInterrupt):
+        process.wait()
+    assert not process.is_running
 
 
 def _press_ctrl_c_in_wait() -> None:
