@@ -11,7 +11,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from model.config import ARITHMETIC_FIELDS, TrialConfig, true_or_false
+from model.config import ARITHMETIC_FIELDS, FIELD_NAMES, TrialConfig, true_or_false
 from model.errors import ConfigError, unknown_choice
 from search_spaces.baseline import with_fields
 from search_spaces.distributions import contains, describe, extremes, is_ordered, nearest
@@ -48,6 +48,11 @@ def fixed(space: SearchSpace, rule: str) -> SearchSpace:
         return _with_unit(space, text)
     if axis not in space.distributions:
         choices = dict.fromkeys([*space.distributions, "unit", *_NO_AXES_NEEDED])
+        if axis in FIELD_NAMES:  # of another space, or fixed by a --fix before
+            raise ConfigError(
+                f"--fix needs an axis, but {axis} is none of this space, whose base has "
+                f"{getattr(space.base, axis)}; axes: {', '.join(choices)}"
+            )
         raise ConfigError(unknown_choice("axis", axis, choices))
     narrow = _narrowed(space, axis, text)
     value = getattr(space.base, axis)

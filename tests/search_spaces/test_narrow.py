@@ -225,6 +225,8 @@ def test_baselines_that_read_something_else_go_where_the_unit_is_no_axis() -> No
         ("cleaning=lower..cased", f"in {', '.join(CLEANINGS)}, got 'lower..cased'"),
         ("unit=char,byte", "unknown unit 'char,byte'"),
         ("kernel=torch,fused", "unknown kernel 'torch,fused'"),
+        ("learning_rate=0.1", "learning_rate is none of this space, whose base has 0.003; axes"),
+        ("learning_rat=0.1", "unknown axis 'learning_rat'"),
     ],
 )
 def test_what_cannot_be_fixed_is_one_line(rule: str, message: str) -> None:
