@@ -77,7 +77,7 @@ def rung_table(run: LoadedRun) -> pd.DataFrame:
         for group in run.space.groups():
             values = dict(zip(budget.compare_within, group, strict=True))
             compared = of_group(trials.assign(judged=report, reports_run=reports_run), values)
-            at_rung = _rung(compared, run.epochs, rung, budget.reduction_factor)
+            at_rung = _rung(compared, run.epochs, rung, budget)
             rows.append({"rung, epoch": whole(rung / an_epoch), **values, **at_rung})
     # Objects: beside a None, pandas would make floats of counts.
     return pd.DataFrame([row for row in rows if row["reached"]], dtype=object)
@@ -92,9 +92,7 @@ def saved_seconds(trials: pd.DataFrame) -> float:
     return float(((pruned["epochs"] - pruned["epochs_run"]) * seconds_per_epoch).sum())
 
 
-def _rung(
-    trials: pd.DataFrame, epochs: pd.DataFrame, rung: int, reduction_factor: int
-) -> dict[str, Any]:
+def _rung(trials: pd.DataFrame, epochs: pd.DataFrame, rung: int, budget: Budget) -> dict[str, Any]:
     reached = trials[trials["reports_run"] >= trials["judged"]]
     stopped = reached[
         (reached["status"] == Status.PRUNED.value) & (reached["reports_run"] == reached["judged"])
@@ -121,16 +119,29 @@ def _rung(
         # Spearman's is Pearson's of the ranks; equal values share a rank.
         row["rank correlation"] = float(values[later.index].rank().corr(finals.rank()))
     if len(values) >= MIN_TRIALS:
-        row["cut"] = float(values.quantile(1 / reduction_factor))
+        row["cut"] = _cut(values, budget)
         if len(finished) >= MIN_TRIALS:
             top = finished.head(max(MIN_TOP, math.ceil(TOP_SHARE * len(finished))))
             judged = [number for number in top["number"] if number in values.index]
             row["eventual best"] = len(judged)
-            row["stopped if last"] = sum(
-                bool(values[number] > values.drop(number).quantile(1 / reduction_factor))
-                for number in judged
-            )
+            row["stopped if last"] = sum(_would_stop(values, number, budget) for number in judged)
     return row
+
+
+def _cut(values: pd.Series, budget: Budget) -> float | None:
+    """Return the worst value at a rung that continues; None where none does."""
+    if not budget.promotes:
+        return float(values.quantile(1 / budget.reduction_factor))
+    best = values.nsmallest(len(values) // budget.reduction_factor)
+    return None if best.empty else float(best.iloc[-1])
+
+
+def _would_stop(values: pd.Series, number: int, budget: Budget) -> bool:
+    """Return whether ASHA would stop or pause a trial if it were the last at a rung."""
+    if not budget.promotes:
+        others = values.drop(number)
+        return bool(values[number] > others.quantile(1 / budget.reduction_factor))
+    return int((values < values[number]).sum()) >= len(values) // budget.reduction_factor
 
 
 def _within(run: LoadedRun) -> str:
@@ -184,7 +195,7 @@ def _reading(budget: Budget, within: str) -> str:
         f"final best includes the epochs before the rung, which raises it.\n\n"
         f"`eventual best` counts the trials that reached the rung among the best tenth of the "
         f"finished trials (at least {MIN_TOP}). `stopped if last` counts those of them that lie "
-        f"outside the best 1 in {budget.reduction_factor} of the other trials at the rung: "
+        f"outside the best 1 in {budget.reduction_factor} at the rung: "
         f"{last}. `cut` is the rung's threshold at the end of the search. Other losses cannot be "
         f"measured in a search that stops trials. Figures based on fewer than {MIN_TRIALS} "
         f"trials are not shown."

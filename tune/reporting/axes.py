@@ -165,7 +165,7 @@ def boundary_notes(run: LoadedRun) -> list[str]:
     config = config_of(best.iloc[0])
     parts = []
     for axis, distribution in run.space.distributions.items():
-        values = best[axis].dropna()
+        values = best.loc[have_axis(best, axis, run.space), axis]
         for bound in boundary_of(distribution):
             count = sum(map(bound.has, values))
             if count >= LEAST_COUNT and _is_possible(config, axis, bound.beyond):

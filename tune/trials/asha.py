@@ -75,6 +75,12 @@ class FairASHA(FIFOScheduler):
         for number in list(self._stopped):
             if of_number[number].has_ended and of_number[number].status != Status.PRUNED:
                 del self._stopped[number]  # it failed as it was stopped
+        for record in records:
+            # A report that came twice has its second time: judged now, this trial passed.
+            if record.status == Status.PRUNED and record.epochs:
+                report = record.epochs[-1].report
+                rung = self._budget.group(record.config), report
+                self._stopped.setdefault(record.number, (rung, best[record.number][report]))
         return set(self._stopped) - self._unstoppable
 
     def let_finish(self, number: int) -> None:

@@ -223,8 +223,9 @@ def _node(trial: Trial) -> str:
 
 
 def _reason(trial: Trial) -> str:
-    """Return the last line of what a failed trial raised."""
-    text = _error_text(trial)
+    """Return the last line of what a trial raised when it failed last."""
+    # Ray 2.60 appends: an earlier worker may have died of something else.
+    text = _error_text(trial).rpartition("Failure # ")[2]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     last = lines[-1] if lines else "its worker died without an error message"
     if "node running low on memory" in text:  # Ray's memory monitor, verbosely

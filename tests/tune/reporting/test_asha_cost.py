@@ -10,7 +10,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from hand_made_run import loaded_run
 from hand_made_trials import epoch_record
-from search_spaces import Budget, load_space
+from search_spaces import Budget, SearchSpace, load_space
 from tune.records.tables import trials_frame
 from tune.records.trial import RUNNING_BEST, Status, TrialRecord
 from tune.reporting.asha_cost import asha_cost, rung_table, saved_seconds
@@ -21,6 +21,8 @@ QUICK = load_space("quick")
 SPACE = dataclasses.replace(
     QUICK, budget=Budget(trials=10, grace_period_epochs=1, reduction_factor=3)
 )
+
+STOPPING = dataclasses.replace(SPACE.budget, promotes=False)
 
 
 def record(
@@ -67,8 +69,8 @@ RECORDS = [
 ]
 
 
-def table_of(records: list[TrialRecord]) -> pd.DataFrame:
-    return rung_table(loaded_run(records, space=SPACE)).set_index("rung, epoch")
+def table_of(records: list[TrialRecord], space: SearchSpace = SPACE) -> pd.DataFrame:
+    return rung_table(loaded_run(records, space=space)).set_index("rung, epoch")
 
 
 def text_of(records: list[TrialRecord]) -> str:
@@ -80,22 +82,30 @@ def test_rungs_count_who_came_who_went_and_who_was_told_apart() -> None:
     assert table.index.to_list() == [1, 3]  # quick trains 6 epochs at most
     assert table["reached"].to_list() == [9, 6]
     assert table["stopped"].to_list() == [2, 1]
-    # Of the sorted values the one at 8/3 and at 5/3, between its neighbours.
-    assert table["cut"].to_list() == pytest.approx([2.1 + 0.2 / 3, 1.94 + 0.02 / 3])
+    assert table["cut"].to_list() == [2.1, 1.94]  # the third best of 9, the second of 6
     # Trial 8 ends before epoch 3. Squared differences of ranks sum to 12 and 16.
     assert table["trained to the end"].to_list() == [6, 5]
     assert table["rank correlation"].to_list() == pytest.approx(
         [1 - 6 * 12 / (6 * 35), 1 - 6 * 16 / (5 * 24)]
     )
-    # The best are 3, 1 and 2. Trial 3 lies outside the best third at both.
+    # The best are 3, 1 and 2. Trial 3 lies outside the best third at both, trial 2 at the second.
     assert table["eventual best"].to_list() == [3, 3]
+    assert table["stopped if last"].to_list() == [1, 2]
+
+
+def test_rungs_that_stop_have_a_threshold_between_the_values() -> None:
+    stopping = dataclasses.replace(SPACE, budget=STOPPING)
+    table = table_of(RECORDS, stopping)
+    # Of the sorted values the one at 8/3 and at 5/3, between its neighbours.
+    assert table["cut"].to_list() == pytest.approx([2.1 + 0.2 / 3, 1.94 + 0.02 / 3])
     assert table["stopped if last"].to_list() == [1, 1]
 
 
-def test_asha_itself_stops_as_many_of_the_best_where_they_come_last() -> None:
+@pytest.mark.parametrize("budget", [SPACE.budget, STOPPING], ids=["promotes", "stops"])
+def test_asha_itself_stops_as_many_of_the_best_where_they_come_last(budget: Budget) -> None:
     stopped = {1: 0, 3: 0}
     for last in (RECORDS[1], RECORDS[2], RECORDS[3]):
-        scheduler = FairASHA(dataclasses.replace(SPACE.budget, promotes=False), max_reports=6)
+        scheduler = FairASHA(budget, max_reports=6)
         scheduler.replay([record for record in RECORDS if record is not last])
         for rung in stopped:
             proposal = {"number": 100 + rung, "baseline": "", "config": last.config.to_dict()}
@@ -104,7 +114,8 @@ def test_asha_itself_stops_as_many_of_the_best_where_they_come_last() -> None:
             values = {"report": rung, RUNNING_BEST: last.running_best()[rung]}
             decision = scheduler.on_trial_result(None, trial, values)
             stopped[rung] += decision == TrialScheduler.STOP
-    assert table_of(RECORDS)["stopped if last"].to_dict() == stopped
+    space = dataclasses.replace(SPACE, budget=budget)
+    assert table_of(RECORDS, space)["stopped if last"].to_dict() == stopped
 
 
 def test_trial_that_is_judged_before_the_rung_counts_as_stopped_but_not_in_its_values() -> None:

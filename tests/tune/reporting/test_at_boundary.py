@@ -36,7 +36,9 @@ INSIDE: dict[str, Any] = {
 }
 
 
-def notes(values: Sequence[dict[str, Any]], baselines: int = 0) -> list[str]:
+def notes(
+    values: Sequence[dict[str, Any]], baselines: int = 0, space: SearchSpace = SPACE
+) -> list[str]:
     trained = hand_made()[3]
     records: list[TrialRecord] = []
     for number, changed in enumerate(values):
@@ -45,7 +47,7 @@ def notes(values: Sequence[dict[str, Any]], baselines: int = 0) -> list[str]:
         record.config = dataclasses.replace(TrialConfig(), **{**INSIDE, **changed})
         record.baseline = "experiment" if number < baselines else ""
         records.append(record)
-    return boundary_notes(loaded_run(records, space=SPACE))
+    return boundary_notes(loaded_run(records, space=space))
 
 
 def test_nothing_is_said_of_what_lies_inside_or_of_few() -> None:
@@ -61,6 +63,19 @@ def test_edges_are_named_with_how_many_lie_there() -> None:
         "edge: most of the best trials have the lowest epochs, 8 (7 of 10) and the highest "
         "batch_size, 32 (5 of 10) that the space allows; a wider space may contain better ones."
     )
+
+
+def test_axis_that_the_best_do_not_have_has_no_edge() -> None:
+    cells = {"cell": CategoricalDistribution(("lstm", "mogrifier"))}
+    rounds = {"mogrifier_rounds": IntDistribution(2, 5)}  # the base's value is 5
+    space = dataclasses.replace(
+        SPACE,
+        distributions={**SPACE.distributions, **cells, **rounds},
+        conditions={"mogrifier_rounds": ("cell", "mogrifier")},
+    )
+    assert notes([{}] * 10, space=space) == []
+    (note,) = notes([{"cell": "mogrifier"}] * 10, space=space)
+    assert "the highest mogrifier_rounds, 5 (10 of 10)" in note
 
 
 def test_what_lies_beyond_a_choice_is_none_of_them() -> None:

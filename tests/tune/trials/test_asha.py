@@ -311,6 +311,18 @@ def test_trials_that_wait_are_known_to_the_next_session() -> None:
     assert promoted() is None
 
 
+def test_trial_that_waits_is_known_although_a_report_came_again_since() -> None:
+    """A worker that died as it saved reports again: judged in the order of now, it would pass."""
+    first, second = record(0, [2.0], 40.0), record(1, [3.0], 2.0)
+    first.baseline, second.baseline = "a", "b"
+    waits = record(2, [2.5], 3.0)
+    waits.status = Status.PRUNED
+    search = Search(dataclasses.replace(PROMOTING, reduction_factor=2))
+    records = [first, second, waits, record(3, [3.1], 50.0)]
+    assert 2 in search.scheduler.replay(records)
+    assert search.scheduler.promoted(lambda number: number == 2, is_last=True) == 2
+
+
 def test_trial_that_a_user_lets_finish_is_not_stopped_and_is_promoted_first() -> None:
     search = Search(dataclasses.replace(BUDGET, promotes=True))
     search.scheduler.let_finish(2)

@@ -182,9 +182,10 @@ def test_full_disk_is_told_with_its_node_and_path(
 ) -> None:
     first, last = (
         RayTaskError("save", f"Traceback (most recent call last):\n{text}", OSError(), ip=ip)
-        for text, ip in (("OSError: no route to host", "10.0.0.1"), (error, "10.0.0.2"))
+        for text, ip in (("node running low on memory", "10.0.0.1"), (error, "10.0.0.2"))
     )
-    (tmp_path / "error.txt").write_text(f"{first}\n{last}\n", encoding="utf-8")
+    failures = f"Failure # 1 (occurred at t)\n{first}\nFailure # 2 (occurred at t)\n{last}\n"
+    (tmp_path / "error.txt").write_text(failures, encoding="utf-8")
     config = {"number": 0, "baseline": "", "config": TrialConfig(epochs=9).to_dict()}
     trial: Any = SimpleNamespace(
         trial_id="a",
