@@ -58,7 +58,9 @@ def checkpoint_bytes(config: TrialConfig, sizes: TextSizes) -> int:
 def training_bytes(config: TrialConfig, sizes: TextSizes) -> int:
     """Return the peak memory of training, without what every one of our processes takes.
 
-    It never falls when a size grows. Precision "auto" counts as float32, which takes more.
+    It never falls when a field of the configuration grows. It may where the text's sizes do:
+    evaluation takes shorter chunks of a larger vocabulary. Precision "auto" counts as float32,
+    which takes more.
     """
     stream, hidden_size = config.regime == "stream", config.hidden_size
     precision = "bfloat16" if config.precision == "bfloat16" else "float32"

@@ -175,8 +175,8 @@ def format_bytes(num_bytes: float) -> str:
 def text_sizes(space: SearchSpace, prepared: PreparedCorpus) -> SizesByText:
     """Measure the encoded texts of a space.
 
-    Words are measured at the space's smallest min_word_count, which has the most symbols: other
-    values take no more.
+    Words are measured at the space's smallest min_word_count, which has the most symbols. Others
+    may take a third more, where the evaluation of a long passage outweighs training.
     """
     # The last entry of a text wins: the smallest min_word_count.
     configs = sorted(

@@ -107,6 +107,23 @@ def test_reserve_is_asked_for_in_the_thread_that_runs_the_search(
     assert stopper.seconds_left() == 55
 
 
+def test_checks_that_take_long_are_rare(wait: Callable[[float], None]) -> None:
+    asked = []
+
+    def settled() -> str:
+        asked.append(True)
+        wait(1.0)  # it takes so long
+        return ""
+
+    stopper = SearchStopper(None, why_settled=settled)
+    for _ in range(4):
+        assert not stopper.stop_all()
+        wait(6.0)
+    assert len(asked) == 1  # a twentieth of the time, or less
+    wait(3.0)
+    assert not stopper.stop_all() and len(asked) == 2
+
+
 def test_without_a_budget_it_never_ends() -> None:
     stopper = SearchStopper(None)
     assert stopper.seconds_left() is None
