@@ -156,8 +156,11 @@ def show_finished(
     _tell_best(run, run.study.ended, console)
     for line in last_words(folder):
         say(console, line)
-    larger = f"{resume_command(folder, again)} with a larger --trials or --time-budget"
-    warn(console, f"already finished, nothing to do; to continue: {larger}")
+    told = "already finished, nothing to do"
+    if study.space.distributions:  # else all that was given is trained
+        larger = f"{resume_command(folder, again)} with a larger --trials or --time-budget"
+        told = f"{told}; to continue: {larger}"
+    warn(console, told)
     return _ended(study, folder, result, run.study.ended, console)
 
 

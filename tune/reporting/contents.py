@@ -66,10 +66,8 @@ def winner(run: LoadedRun) -> Section:
     resemblance, nothing = run.study.resemblance, run.study.found_nothing
     reasons = [escaped(nothing)] if nothing else []
     if first["val_bits_per_char"] >= floor:
-        reasons.append(
-            f"no network beats the n-gram, which scores {floor:.4f} bits; with more time "
-            f"(`--resume`) one may"
-        )
+        longer = "; with more time (`--resume`) one may" if run.space.distributions else ""
+        reasons.append(f"no network beats the n-gram, which scores {floor:.4f} bits{longer}")
     if resemblance:  # the n-gram of a short text says little
         unpriced = run.study.objective.as_floors().unpriced(first["cleaning"])
         reasons += filter(None, (resemblance.warning, unpriced))

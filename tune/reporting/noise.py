@@ -150,7 +150,8 @@ def _floor(scores: pd.Series, run: LoadedRun) -> str:
     num_better = int((scores < floor).sum())
     line = f"floor: a {name} scores {floor:.4f} bits;"
     if num_better == 0:
-        return f"{line} none of these {len(scores)} beats it; with more time (--resume) one may."
+        longer = "; with more time (--resume) one may" if run.space.distributions else ""
+        return f"{line} none of these {len(scores)} beats it{longer}."
     others = ", the others do not" if num_better < len(scores) else ""
     verb = "beats" if num_better == 1 else "beat"
     return f"{line} {num_better} of these {len(scores)} {verb} it{others}."

@@ -159,3 +159,8 @@ def test_networks_no_better_than_the_floor_are_counted_among_those_shown() -> No
     assert floor.endswith("none of these 2 beats it; with more time (--resume) one may.")
     (_, floor) = notes_of([2.2, 2.4, 2.5], MEASURED)
     assert "1 of these 3 beats it, the others" in floor
+    run = run_of([2.4, 2.3], MEASURED)
+    given = dataclasses.replace(SPACE, distributions={}, starts=())
+    run = dataclasses.replace(run, study=dataclasses.replace(run.study, space=given))
+    (_, floor) = table_notes(run, run.trials)  # no more of them come
+    assert floor.endswith("none of these 2 beats it.")
