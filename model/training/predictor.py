@@ -203,6 +203,7 @@ def _load_predictor(folder: Path, device: torch.device | str) -> LoadedNetwork:
     description = (
         f"{meta.val_bits_per_char:.4f} validation bits per character: predictor of {members}"
         f"{f' and a {meta.ngram_order}-gram' if ngram else ''}, {config.cleaning}"
+        f"{'; scored with a cache, written without' if meta.cache else ''}"
     )
     return LoadedNetwork(
         network=Mixture(networks, meta.weights, ngram).eval(),

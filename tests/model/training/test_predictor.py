@@ -83,7 +83,7 @@ def test_it_reads_with_its_cache_and_one_of_before_without(
     folder = tmp_path / "cached"
     save_predictor(folder, [trained_checkpoint], meta, None)
     loaded = load_network(folder)
-    assert loaded.description.endswith("predictor of 1 network, lower")
+    assert loaded.description.endswith("lower; scored with a cache, written without")
     assert loaded.cache == cache
     values = json.loads((folder / PREDICTOR_FILE).read_text(encoding="utf-8"))
     del values["cache"]
