@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -20,7 +21,8 @@ ENDS_WITH_STDIN = "CHAR_LSTM_TUNE_ENDS_WITH_STDIN"
 """Environment variable of a process that is to end with the one that began it."""
 _IMPORTING = "<frozen importlib._bootstrap>"
 """The file of the frames between an import and the module that is imported."""
-_IMPORT_POLL_SECONDS = 0.02
+_IMPORT_SECONDS, _IMPORT_POLL_SECONDS = 20.0, 0.02
+"""Longest wait for an import's end: torch from NFS may take minutes."""
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -163,8 +165,8 @@ class EndOnSignal:
     """A handler of signals that raises KeyboardInterrupt, and knows that it has.
 
     What it raises can be lost: Python prints and drops what is raised in a callback of C code.
-    Amid an import it waits for its end: another thread that asks for the same module would begin
-    it anew, and the process dies where torch 2.13's types are registered twice.
+    Amid an import it waits for its end, for a while: another thread that asks for the same module
+    would begin it anew, and the process dies where torch 2.13's types are registered twice.
 
     Attributes:
         first: The first signal that there was; None before.
@@ -174,6 +176,7 @@ class EndOnSignal:
 
     def __init__(self) -> None:
         self.first: int | None = None
+        self._first_seconds = 0.0
         self.ends_on_hangup = self.holds_hangup = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
@@ -181,7 +184,8 @@ class EndOnSignal:
         self.note(number)
         if number == signal.SIGHUP and self.holds_hangup:
             return
-        if not _is_importing(frame):
+        has_waited = time.monotonic() - self._first_seconds > _IMPORT_SECONDS
+        if has_waited or not _is_importing(frame):
             raise KeyboardInterrupt
         arguments = threading.get_ident(), number  # Python handles signals in its main thread
         timer = threading.Timer(_IMPORT_POLL_SECONDS, signal.pthread_kill, arguments)
@@ -190,7 +194,8 @@ class EndOnSignal:
 
     def note(self, number: int) -> None:
         """Remember a signal that another handler has received."""
-        self.first = self.first or number
+        if self.first is None:
+            self.first, self._first_seconds = number, time.monotonic()
 
     def release(self) -> None:
         """Leave SIGHUP as it was: for what the process starts later it must not be held up."""

@@ -24,7 +24,7 @@ _COPIED_CHARS = 500
 a log, alike but for their numbers, are not that long."""
 _MOST_COPIED = 0.1
 _MOST_COMPARED_CHARS = 20_000_000
-"""A longer text is not searched for copies: its passages would take 15 MB for each 10 million."""
+"""A longer text is not searched for copies: its passages take as much memory as the text."""
 TRAINING_TENTHS = 9
 """What the training text keeps where one passage is taken from its end."""
 
