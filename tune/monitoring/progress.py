@@ -232,7 +232,7 @@ class Progress:
         head = f"{self._num_ended} of {self._num_trials} trials | {self.summary()}"
         foot = (
             f"* baseline | {len(running)} running | "
-            f"trials that reached each rung: {self._search_state.rungs_text()}"
+            f"trials trained to the epoch of each rung: {self._search_state.rungs_text()}"
         )
         if best and others:
             foot += f"\nbest trial: {axis_values(best, (axis for axis, *_ in others))}"

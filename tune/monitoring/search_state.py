@@ -66,7 +66,7 @@ class SearchState:
         return ", ".join(parts) or "none yet"
 
     def rungs_text(self) -> str:
-        """Return how many trials reached each rung: "epoch 1: 8, epoch 3: 2"."""
+        """Return how many trials were trained to each rung: "epoch 1: 8, epoch 3: 2"."""
         return ", ".join(
             f"epoch {self._epochs_at(rung):g}: {number}" for rung, number in self.rungs.items()
         )

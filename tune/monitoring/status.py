@@ -134,7 +134,7 @@ class RunStatus:
             f"trials: {search_state.num_ended} of {space.budget.trials} ended; "
             f"{search_state.statuses_text()}"
         )
-        lines.append(f"trials that reached each rung: {search_state.rungs_text()}")
+        lines.append(f"trials trained to the epoch of each rung: {search_state.rungs_text()}")
         if self.num_finalist_trainings:
             lines.append(f"finalists: {counted(self.num_finalist_trainings, 'training')} ended")
         if self.predictor:

@@ -232,7 +232,7 @@ def test_what_a_user_should_know_goes_to_stderr_where_all_else_is_quiet(
 
 def test_live_table_on_a_terminal() -> None:
     shown = show(terminal=True, records=RECORDS)
-    assert "1 running | trials that reached each rung: epoch 1: 3" in shown
+    assert "1 running | trials trained to the epoch of each rung: epoch 1: 3" in shown
     assert "3 of 16 trials | best 2.2500 (trial 3) | 1 pruned" in shown
     for expected in ("RUNNING", "COMPLETE", "DIVERGED", "cleaning", "2/5", "* baseline"):
         assert expected in shown

@@ -93,7 +93,7 @@ def test_run_with_a_driver(folder: RunFolder, capsys: pytest.CaptureFixture[str]
         assert f"best so far: trial 3: 2.2500 bits, epoch 1 of {SPACE.base.epochs}, " in text
         ended = f"trials: 3 of {SPACE.budget.trials} ended; "
         assert f"{ended}1 RUNNING, 1 COMPLETE, 1 PRUNED, 1 DIVERGED" in text
-        assert "trials that reached each rung: epoch " in text
+        assert "trials trained to the epoch of each rung: epoch " in text
         minutes = SPACE.budget.trials - 3  # one trial a minute so far
         assert "  running: trial 3: 2.2500 bits" in text and "1.0s per epoch" in text
         pattern = rf"time: 3m\d+s, (1\.0|0\.9) trials per minute, about {minutes}m"
