@@ -65,7 +65,11 @@ def _print(options: argparse.Namespace) -> int:
             raise ConfigError("--max-parameters takes one run, and a number above 0")
         text = best_below(load_run(location_of(runs[0], results)), most)
     elif len(runs) > 1:
-        text = comparison([load_run(location_of(run, results)) for run in runs])
+        locations = [location_of(run, results) for run in runs]
+        for run, location in zip(runs, locations, strict=True):
+            if locations.count(location) > 1:
+                raise ConfigError(f"runs that are compared must differ, got {run} again")
+        text = comparison(list(map(load_run, locations)))
     elif is_uri(runs[0]):
         raise ConfigError(
             f"a run whose report is written must be a folder, got {runs[0]}; URIs can be "

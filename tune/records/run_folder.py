@@ -265,6 +265,11 @@ def find_run(run: str, results: Path) -> RunFolder:
         names = [study.parent.name for study in sorted(parent.glob("*/study.json"))]
         if names and not path.is_dir():
             raise ConfigError(unknown_choice(f"run in {parent}", path.name, names))
+        if path.name == run and not path.is_dir():
+            raise ConfigError(
+                f"a run must be a folder with study.json, got {path}; a name is looked for in "
+                f"--results"
+            )
     return RunFolder.open(resolved(path))
 
 

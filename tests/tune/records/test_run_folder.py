@@ -93,7 +93,7 @@ def test_only_our_folders_open(tmp_path: Path) -> None:
 
 def test_a_run_is_found_by_name_or_folder_and_a_misspelt_one_is_suggested(tmp_path: Path) -> None:
     results = tmp_path / "results"
-    with pytest.raises(ConfigError, match=r"must be a folder with study\.json"):
+    with pytest.raises(ConfigError, match=r"must be a folder with study\.json.*; a name is look"):
         find_run("ten", results)
     ten = RunFolder.create(results / "ten", STUDY).path
     RunFolder.create(results / "first", STUDY)

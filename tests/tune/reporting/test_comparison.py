@@ -161,6 +161,7 @@ def test_runs_that_were_not_judged_alike_are_refused_with_the_reason(
         ("order", "the same objective's floor_order, but one has 5 and order has 6"),
         ("floor", "the same floor of lower, but one has 2.2213 and floor has 2.2223"),
         ("nowhere", "a run must be a folder with study.json"),
+        ("one", "runs that are compared must differ, got one again"),
     ):
         assert report.main(["one", other]) == 2
         error = capsys.readouterr().err
