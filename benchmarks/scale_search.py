@@ -65,6 +65,7 @@ def search_stages(
         seconds_per_epoch: Sleep per epoch.
         sampler: The sampler; None means the default.
     """
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # Ray 2.60 takes no more than it names
     ray.init(
         address="local",
         num_cpus=num_workers,
