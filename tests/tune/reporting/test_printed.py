@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +46,8 @@ def test_report_is_printed_harmless_whatever_it_holds(
     run: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tune.reporting.comparison.comparison", lambda runs: HOSTILE)
-    assert report.main([run, run]) == 0
+    other = shutil.copytree(run, f"{run}-again")
+    assert report.main([run, other]) == 0
     assert capsys.readouterr().out == f"{SHOWN}\n"
 
 
