@@ -169,7 +169,7 @@ def resume_command(folder: RunFolder, again: str = "") -> str:
 
     Args:
         folder: The run.
-        again: The options that it does not keep; see `StudyOptions.again`.
+        again: The options that it does not keep; see `flags.options_to_repeat`.
     """
     path = shlex.quote(os.path.relpath(folder.path))
     return f"{_python()} -m tune.run --resume {path}{again}{_cells()}"

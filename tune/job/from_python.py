@@ -1,6 +1,5 @@
 """What `import tune` provides: `run = tune.search(space="full", corpus="book.txt")` and runs."""
 
-import dataclasses
 import hashlib
 import inspect
 import json
@@ -16,6 +15,7 @@ from model.errors import ConfigError, unknown_choice
 from model.system.files import write_text
 from model.system.filesystem import is_uri
 from search_spaces import SearchSpace
+from tune.job.flags import FIELDS, flags_of
 from tune.job.live_run import Run
 from tune.job.search_process import SearchProcess
 from tune.planning.study import StudyOptions
@@ -23,14 +23,9 @@ from tune.records.run_folder import find_run
 
 __all__ = ["Run", "load_run", "search"]
 
-OF_THE_TERMINAL = ("command", "dry_run", "quiet", "log_format")
-"""Options that concern only what the command prints."""
 SPACES = ".spaces"
 """Folder, beside the runs, of spaces passed from Python."""
-_FIELDS = [
-    field for field in dataclasses.fields(StudyOptions) if field.name not in OF_THE_TERMINAL
-]
-_LISTS = {field.name for field in _FIELDS if field.type == Sequence[str]}
+_LISTS = {field.name for field in FIELDS if field.type == Sequence[str]}
 
 
 def search(*, wait: bool = True, progress: bool = True, **options: Any) -> Run:
@@ -56,7 +51,7 @@ def search(*, wait: bool = True, progress: bool = True, **options: Any) -> Run:
         ExternalFault: Something outside ended the search, which can be resumed.
         KeyboardInterrupt: Ctrl-C ended the search of a script; its results are written.
     """
-    known = [field.name for field in _FIELDS]
+    known = [field.name for field in FIELDS]
     for name in options:
         if name not in known:
             raise ConfigError(unknown_choice("option", name, known))
@@ -86,23 +81,6 @@ def load_run(run: str | Path) -> Run:
         ConfigError: It is no run of ours, or one of its files is damaged or unreachable.
     """
     return Run(run)
-
-
-def flags_of(values: dict[str, Any]) -> list[str]:
-    """Return the command line for some options."""
-    flags: list[str] = []
-    for field in _FIELDS:
-        value, name = values.get(field.name), field.name.replace("_", "-")
-        flag = f"--{name}"
-        if value is None or (value is False and field.default is False):
-            continue
-        if isinstance(value, bool):
-            flags.append(flag if value else f"--no-{name}")
-        elif isinstance(value, Sequence) and not isinstance(value, str):
-            flags += [flag, *map(str, value)] if value else []
-        else:
-            flags += [flag, str(value)]
-    return flags
 
 
 def _as_said(name: str, value: Any) -> Any:
@@ -149,7 +127,7 @@ def _own_ray() -> str | None:
 def _signature() -> inspect.Signature:
     """Return the keyword arguments of `search`, for completion and help in notebooks."""
     options, own = (inspect.signature(each).parameters for each in (StudyOptions, search))
-    shown = [*(options[field.name] for field in _FIELDS), own["wait"], own["progress"]]
+    shown = [*(options[field.name] for field in FIELDS), own["wait"], own["progress"]]
     return inspect.Signature(shown, return_annotation=Run)
 
 

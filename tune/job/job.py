@@ -32,6 +32,7 @@ from tune.cluster.temporary_folder import why_full
 from tune.cluster.trial_memory import TrialMemory, check_gpu_memory, text_of
 from tune.job.finalists import confirm
 from tune.job.finish import finish, resume_command, show_finished
+from tune.job.flags import options_to_repeat
 from tune.job.found_before import found_before, is_spent
 from tune.job.notify import tell_end
 from tune.job.outcome import why_nothing
@@ -77,7 +78,9 @@ def run_study(study: Study, options: StudyOptions, cluster: Cluster, console: Co
         # The last session may not have copied everything.
         with mirror if mirror and mirror.is_behind() else nullcontext():
             result = found_before(study, earlier)
-            return show_finished(study, earlier.folder, result, console, again=options.again)
+            return show_finished(
+                study, earlier.folder, result, console, again=options_to_repeat(options)
+            )
     if earlier and not options.dry_run:
         check_no_driver(earlier.folder.history_file)
     plan = _planned(study, options, cluster, console)
@@ -158,7 +161,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         cluster.start()
         take_signals_back()
     folder = study.earlier.folder if study.earlier else RunFolder.create(study.run_path, facts)
-    command = functools.partial(resume_command, folder, options.again)
+    command = functools.partial(resume_command, folder, options_to_repeat(options))
 
     @functools.cache
     def corpus_on_ray() -> SharedCorpus:
@@ -240,7 +243,7 @@ def _carried_out(plan: JobPlan, options: StudyOptions, cluster: Cluster, console
         return finish(
             *(study, folder, result, estimate, console),
             may_delete=may_delete,
-            again=options.again,
+            again=options_to_repeat(options),
         )
 
 

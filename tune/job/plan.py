@@ -164,7 +164,9 @@ def _warnings(study: Study) -> list[str]:
     if prepared.resemblance is not None:  # the n-gram of a short text says little
         unpriced = map(prepared.floors.unpriced, prepared.encoded)
         found += filter(None, (prepared.resemblance.warning, *unpriced))
-    return [*found, *filter(None, [warning_of_copies(study.corpus)])]
+    if copies := warning_of_copies(study.corpus):
+        found.append(copies)
+    return found
 
 
 def _words(study: Study, cleaning: str) -> tuple[EncodedCorpus, int]:

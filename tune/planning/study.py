@@ -1,7 +1,6 @@
 """A study: the settings of a search, all checked."""
 
 import dataclasses
-import shlex
 import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,6 @@ from model.scoring.objective import PreparedCorpus
 from model.system.durations import parse_duration
 from model.system.files import expanded
 from model.system.filesystem import join, normal, open_location
-from model.system.secrets import redacted
 from model.text.corpus import Corpus
 from search_spaces import SearchSpace
 from tune.records.history import read_search, seconds_run
@@ -23,11 +21,6 @@ from tune.records.run_folder import RunFolder
 from tune.records.search_record import SearchRecord
 from tune.records.study_file import StudyFile, StudySettings, new_search_id
 from tune.records.trial import TrialRecord, num_ended
-
-_NOT_KEPT = (
-    *("address", "max_concurrent", "cpus_per_trial", "gpus_per_trial"),
-    *("mlflow", "tracker"),
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,21 +90,6 @@ class StudyOptions:
     def trial_timeout_seconds(self) -> float | None:
         """Seconds of `trial_timeout`."""
         return None if self.trial_timeout is None else parse_duration(self.trial_timeout)
-
-    @property
-    def again(self) -> str:
-        """Return the options of machine and trackers as one types them behind --resume.
-
-        No run keeps them. Those with a secret, and --notify, are left out.
-        """
-        words = ""
-        for name in _NOT_KEPT:
-            value = getattr(self, name)
-            if value != self.__dataclass_fields__[name].default:
-                values = map(str, value if isinstance(value, list | tuple) else [value])
-                option = f" --{name.replace('_', '-')} {shlex.join(values)}"
-                words += option if redacted(option) == option else ""
-        return words
 
     def over(self, settings: StudySettings) -> StudySettings:
         """Return settings, with the command line's values instead of the earlier ones.

@@ -72,15 +72,15 @@ class FairASHA(FIFOScheduler):
             record = of_number[epoch.number]
             value = best[record.number][epoch.report]
             self._judge(record.number, record.config, epoch.report, value, record.baseline)
-        for number in list(self._stopped):
-            if of_number[number].has_ended and of_number[number].status != Status.PRUNED:
-                del self._stopped[number]  # it failed as it was stopped
         for record in records:
-            # A report that came twice has its second time: judged now, this trial passed.
+            # Which ended trials were stopped is in the history. Judged now, others might be: a
+            # report that came twice has its second time, and some failed as they were stopped.
             if record.status == Status.PRUNED and record.epochs:
                 report = record.epochs[-1].report
                 rung = self._budget.group(record.config), report
-                self._stopped.setdefault(record.number, (rung, best[record.number][report]))
+                self._stopped[record.number] = rung, best[record.number][report]
+            elif record.has_ended:
+                self._stopped.pop(record.number, None)
         return set(self._stopped) - self._unstoppable
 
     def let_finish(self, number: int) -> None:

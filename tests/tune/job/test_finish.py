@@ -15,6 +15,7 @@ from hand_made_run import hand_made
 from model.scoring.resemblance import Resemblance
 from tiny_search import write_inputs
 from tune.job import finish
+from tune.job.flags import options_to_repeat
 from tune.job.options import parse_options
 from tune.job.prepare import prepare
 from tune.job.search import SearchResult
@@ -120,14 +121,17 @@ def test_command_that_continues_has_the_options_that_no_run_keeps() -> None:
         notify="mail me",
         trials=3,
     )
-    command = finish.resume_command(RunFolder(Path("results/ten")), options.again)
+    command = finish.resume_command(RunFolder(Path("results/ten")), options_to_repeat(options))
     assert command.endswith(
         "--resume results/ten --max-concurrent 1 --gpus-per-trial 0.0 "
         "--mlflow 'sqlite:///my runs.db' --tracker a.py:A b.py:B"
     )
     parse_options(shlex.split(command)[3:])
     secret = StudyOptions(space="quick", mlflow="http://me:hush@host", cpus_per_trial=2)
-    assert secret.again == " --cpus-per-trial 2" and StudyOptions(space="quick").again == ""
+    assert (
+        options_to_repeat(secret) == " --cpus-per-trial 2"
+        and options_to_repeat(StudyOptions(space="quick")) == ""
+    )
 
 
 @pytest.mark.slow

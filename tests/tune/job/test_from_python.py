@@ -28,7 +28,7 @@ from model.system.durations import parse_duration
 from search_spaces import SearchSpace, load_space
 from tiny_search import num_epochs, write_inputs
 from tune.job import from_python, search_process
-from tune.job.from_python import OF_THE_TERMINAL, flags_of
+from tune.job.flags import OF_THE_TERMINAL, flags_of
 from tune.job.options import parse_options, parser
 from tune.job.search_process import SearchProcess, _Follower
 from tune.planning.study import StudyOptions
